@@ -1,0 +1,35 @@
+"""A cycle: one run of the pipeline, named by account, kind and slot."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class CycleKind(StrEnum):
+    TRADING = "trading"
+    END_OF_DAY = "end_of_day"
+
+
+class CycleState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    SKIPPED = "skipped"  # nothing was to be done; the reason says why
+    FAILED = "failed"  # stopped by an error; the same slot may be run again
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cycle:
+    """`slot` is the scheduled moment, UTC, whenever it really ran."""
+
+    id: int
+    account_id: int
+    account: str
+    kind: CycleKind
+    slot: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skip:
+    """Why a slot was not run, in words for people."""
+
+    reason: str

@@ -1,0 +1,92 @@
+"""Reconcile: what the broker says about our intents and structures, as what to write."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from domain.orders import IntentState, Purpose
+from domain.records import TERMINAL, Activity, Order, Position
+from domain.structures import Structure, StructureState, realized_usd
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IntentUpdate:
+    """What an intent becomes. `order` is what the broker has under its id."""
+
+    state: IntentState
+    order: Order
+
+
+def intent_update(order: Order) -> IntentUpdate:
+    """The state that an order at the broker means for its intent."""
+    if order.status == "filled":
+        state = IntentState.FILLED
+    elif order.status in TERMINAL:
+        state = IntentState.CANCELED
+    else:
+        state = IntentState.WORKING
+    return IntentUpdate(state=state, order=order)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StructureUpdate:
+    """What a structure becomes; None leaves a column as it is."""
+
+    state: StructureState
+    quantity: int | None = None
+    entry_price: Decimal | None = None
+    exit_price: Decimal | None = None
+    realized_usd: Decimal | None = None
+
+
+def structure_update(
+    structure: Structure, purpose: Purpose, update: IntentUpdate
+) -> StructureUpdate | None:
+    """What an intent's order does to its structure; None while it is still working.
+
+    An opening order that ended with a part filled leaves a structure of that part; a closing
+    one leaves the rest open.
+    """
+    order = update.order
+    if update.state is IntentState.WORKING:
+        return None
+    filled = int(order.filled_quantity)
+    if purpose is Purpose.OPEN:
+        if filled == 0:
+            return StructureUpdate(state=StructureState.FAILED)
+        return StructureUpdate(
+            state=StructureState.OPEN, quantity=filled, entry_price=order.filled_average_price
+        )
+    if filled < structure.quantity:
+        return StructureUpdate(state=StructureState.OPEN, quantity=structure.quantity - filled)
+    assert order.filled_average_price is not None
+    return StructureUpdate(
+        state=StructureState.CLOSED,
+        exit_price=order.filled_average_price,
+        realized_usd=realized_usd(
+            structure.entry_price, order.filled_average_price, Decimal(filled)
+        ),
+    )
+
+
+def settled_structure(
+    structure: Structure, positions: Mapping[str, Position], activities: Iterable[Activity]
+) -> StructureUpdate | None:
+    """Expired or assigned, once none of an open structure's legs is held any more and the
+    broker's activities say why; None otherwise.
+    """
+    symbols = {leg.symbol for leg in structure.legs}
+    if structure.state is not StructureState.OPEN or symbols & positions.keys():
+        return None
+    kinds = {a.activity_type for a in activities if a.symbol in symbols}
+    if kinds & {"OPASN", "OPEXC"}:
+        return StructureUpdate(state=StructureState.ASSIGNED)
+    if "OPEXP" in kinds:
+        return StructureUpdate(
+            state=StructureState.EXPIRED,
+            exit_price=Decimal(0),
+            realized_usd=realized_usd(
+                structure.entry_price, Decimal(0), Decimal(structure.quantity)
+            ),
+        )
+    return None

@@ -1,0 +1,237 @@
+"""Risk: what everything can lose, and whether one more intent may be sent."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal
+from enum import StrEnum
+
+from domain.contracts import Right, is_option, parse_symbol
+from domain.orders import SHARES_PER_CONTRACT, OrderIntent, Purpose, Side
+from domain.records import Position
+
+UNLIMITED = Decimal("Infinity")
+
+
+class Check(StrEnum):
+    """Every check an opening intent must pass; each leaves a verdict."""
+
+    HALT = "halt"  # someone, or a failed check, stopped new risk
+    DAILY_LOSS = "daily_loss"  # today has lost too much already
+    POSITION_SIZE = "position_size"  # contracts a leg
+    SINGLE_TRADE_LOSS = "single_trade_loss"  # this order alone, at its worst
+    OPTION_ALLOCATION = "option_allocation"  # everything held and working, at its worst
+    CONCENTRATION = "concentration"  # the same in one underlying
+    PORTFOLIO_DELTA = "portfolio_delta"  # after the fill
+    PORTFOLIO_GAMMA = "portfolio_gamma"
+    PORTFOLIO_THETA = "portfolio_theta"
+    BUYING_POWER = "buying_power"  # the broker would refuse it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a person decided; config/limits.toml explains each. Shares are of equity."""
+
+    position_contracts_max: int
+    single_trade_loss_share_max: Decimal
+    option_allocation_share_max: Decimal
+    concentration_share_max: Decimal
+    delta_usd_max: Decimal
+    gamma_usd_max: Decimal
+    theta_usd_max: Decimal
+    daily_loss_usd_max: Decimal
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int | Decimal) or isinstance(value, bool) or not value > 0:
+                raise ValueError(f"{field.name} is {value!r}: it must be a number above 0")
+            if field.name.endswith("share_max") and value > 1:
+                raise ValueError(f"{field.name} is {value}: a share of equity, at most 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exposure:
+    """Sensitivities in USD: delta_usd is the stock position it moves like, gamma_usd how that
+    changes when spot moves 1 %, theta_usd what a calendar day brings. NaN when a part is unknown.
+    """
+
+    delta_usd: float = 0.0
+    gamma_usd: float = 0.0
+    theta_usd: float = 0.0
+
+    def __add__(self, other: "Exposure") -> "Exposure":
+        return Exposure(
+            delta_usd=self.delta_usd + other.delta_usd,
+            gamma_usd=self.gamma_usd + other.gamma_usd,
+            theta_usd=self.theta_usd + other.theta_usd,
+        )
+
+
+UNKNOWN_EXPOSURE = Exposure(delta_usd=float("nan"), gamma_usd=float("nan"), theta_usd=float("nan"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Greek:
+    """One share's worth of a contract: delta, gamma and theta a day, at the underlying's spot."""
+
+    spot: float
+    delta: float
+    gamma: float
+    theta: float
+
+
+def exposure(greek: Greek | None, shares: float) -> Exposure:
+    """The exposure of `shares` (contracts times multiplier, signed); NaN without Greeks."""
+    if greek is None:
+        return UNKNOWN_EXPOSURE
+    return Exposure(
+        delta_usd=greek.delta * shares * greek.spot,
+        gamma_usd=greek.gamma * shares * greek.spot * greek.spot * 0.01,
+        theta_usd=greek.theta * shares,
+    )
+
+
+def intent_exposure(intent: OrderIntent, greeks: Mapping[str, Greek]) -> Exposure:
+    """What the whole intent adds once filled."""
+    total = Exposure()
+    for leg in intent.legs:
+        signed = leg.ratio if leg.side is Side.BUY else -leg.ratio
+        shares = signed * intent.quantity * SHARES_PER_CONTRACT
+        total += exposure(greeks.get(leg.symbol), shares)
+    return total
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Book:
+    """What is held or on its way, read in the transaction that stores the verdicts.
+
+    loss_usd_worst  by underlying: if every live opening order fills and everything held goes to
+                    its worst. Orders with an unknown answer count in full.
+    """
+
+    is_halted: bool
+    equity: Decimal
+    options_buying_power: Decimal
+    day_profit_usd: Decimal
+    loss_usd_worst: Mapping[str, Decimal]
+    exposure: Exposure
+
+    def with_intent(self, intent: OrderIntent, added: Exposure) -> "Book":
+        """The book once `intent` is on its way."""
+        losses = dict(self.loss_usd_worst)
+        losses[intent.underlying] = (
+            losses.get(intent.underlying, Decimal(0)) + intent.loss_usd_worst
+        )
+        return replace(
+            self,
+            loss_usd_worst=losses,
+            exposure=self.exposure + added,
+            options_buying_power=self.options_buying_power - intent.loss_usd_worst,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """One check's answer with its numbers: passes when value <= threshold."""
+
+    check: Check
+    value: float
+    threshold: float
+
+    @property
+    def passed(self) -> bool:
+        return self.value <= self.threshold  # NaN is not
+
+
+def verdicts(
+    intent: OrderIntent, book: Book, limits: Limits, added: Exposure
+) -> tuple[Verdict, ...]:
+    """Every check of an opening intent. What closes risk passes a halt and every limit, so a
+    closing intent is asked nothing and gets no verdict.
+
+    added  the intent's exposure once filled
+    """
+    if intent.purpose is Purpose.CLOSE:
+        return ()
+    equity = book.equity
+    after = book.with_intent(intent, added)
+    contracts = max(leg.ratio for leg in intent.legs) * intent.quantity
+    asked: dict[Check, tuple[Decimal | float, Decimal | float]] = {
+        Check.HALT: (Decimal(book.is_halted), Decimal(0)),
+        Check.DAILY_LOSS: (-book.day_profit_usd, limits.daily_loss_usd_max),
+        Check.POSITION_SIZE: (Decimal(contracts), Decimal(limits.position_contracts_max)),
+        Check.SINGLE_TRADE_LOSS: (
+            intent.loss_usd_worst,
+            limits.single_trade_loss_share_max * equity,
+        ),
+        Check.OPTION_ALLOCATION: (
+            sum(after.loss_usd_worst.values(), Decimal(0)),
+            limits.option_allocation_share_max * equity,
+        ),
+        Check.CONCENTRATION: (
+            after.loss_usd_worst[intent.underlying],
+            limits.concentration_share_max * equity,
+        ),
+        Check.PORTFOLIO_DELTA: (abs(after.exposure.delta_usd), limits.delta_usd_max),
+        Check.PORTFOLIO_GAMMA: (abs(after.exposure.gamma_usd), limits.gamma_usd_max),
+        Check.PORTFOLIO_THETA: (abs(after.exposure.theta_usd), limits.theta_usd_max),
+        Check.BUYING_POWER: (intent.loss_usd_worst, book.options_buying_power),
+    }
+    return tuple(
+        Verdict(check=check, value=float(value), threshold=float(threshold))
+        for check, (value, threshold) in asked.items()
+    )
+
+
+def largest_quantity(loss_usd_one: Decimal, equity: Decimal, limits: Limits) -> int:
+    """Units to ask for: as many as position size and single-trade loss allow, and at least one,
+    so that a trade too large for the account is turned down by name.
+
+    loss_usd_one  what one unit can lose, USD, 0 or more
+    """
+    if loss_usd_one <= 0:
+        return limits.position_contracts_max
+    fitting = int(limits.single_trade_loss_share_max * equity / loss_usd_one)
+    return max(1, min(fitting, limits.position_contracts_max))
+
+
+def worst_losses(
+    positions: Iterable[Position], underlyings: Mapping[str, str]
+) -> dict[str, Decimal]:
+    """What positions can lose from their entry price, USD, by underlying.
+
+    underlyings  symbol -> underlying, for every position
+
+    All legs of an underlying are taken at intrinsic value at one spot; the worst spot counts.
+    A short call without cover has no bound: the answer is Infinity.
+    """
+    groups: defaultdict[str, list[Position]] = defaultdict(list)
+    for position in positions:
+        groups[underlyings[position.symbol]].append(position)
+    return {underlying: _worst_loss(group) for underlying, group in groups.items()}
+
+
+def _worst_loss(group: list[Position]) -> Decimal:
+    slope = sum((_shares(p) for p in group if _gains_upwards(p)), Decimal(0))
+    if slope < 0:
+        return UNLIMITED
+    strikes = {parse_symbol(p.symbol).strike for p in group if is_option(p.symbol)}
+    worst = min(sum(_profit(p, spot) for p in group) for spot in strikes | {Decimal(0)})
+    return max(-Decimal(worst), Decimal(0))
+
+
+def _shares(position: Position) -> Decimal:
+    multiplier = SHARES_PER_CONTRACT if is_option(position.symbol) else 1
+    return position.quantity * multiplier
+
+
+def _gains_upwards(position: Position) -> bool:
+    """Whether one more unit gains without end as spot rises: shares and calls."""
+    return not is_option(position.symbol) or parse_symbol(position.symbol).right is Right.CALL
+
+
+def _profit(position: Position, spot: Decimal) -> Decimal:
+    symbol = position.symbol
+    value = parse_symbol(symbol).intrinsic(spot) if is_option(symbol) else spot
+    return _shares(position) * (value - position.average_entry_price)

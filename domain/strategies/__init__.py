@@ -1,0 +1,1 @@
+"""Strategies: one file each, a frozen Rules dataclass and frame-to-frame functions."""
