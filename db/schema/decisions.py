@@ -1,0 +1,151 @@
+"""What was looked at, judged, meant and opened."""
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    Numeric,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from db.schema.columns import INSTANT, PRICE, USD, account_id, cycle_id, identity, metadata, one_of
+from domain.orders import LIVE, IntentState, Purpose, Side
+from domain.risk import Check
+from domain.structures import StructureState
+
+# Legs that were opened together. Prices are net a share of one unit: positive is a debit.
+structures = Table(
+    "structures",
+    metadata,
+    identity(),
+    account_id(),
+    Column("strategy", Text, nullable=False),
+    Column("underlying", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("entry_price", PRICE),  # null until filled
+    Column("exit_price", PRICE),  # null until closed or expired
+    Column("realized_usd", USD),  # null until closed or expired
+    Column("opened_at", INSTANT, nullable=False),
+    Column("closed_at", INSTANT),  # null while alive
+    one_of("state", StructureState),
+    CheckConstraint("quantity > 0", name="quantity_is_positive"),
+)
+
+structure_legs = Table(
+    "structure_legs",
+    metadata,
+    Column("structure_id", ForeignKey("structures.id"), primary_key=True),
+    Column("leg_number", Integer, primary_key=True),
+    Column("symbol", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("ratio", Integer, nullable=False),
+    one_of("side", Side),
+    CheckConstraint("ratio > 0", name="ratio_is_positive"),
+    UniqueConstraint("structure_id", "symbol"),
+)
+
+# Everything a strategy looked at in a slot, traded or turned down, with the rule and its numbers.
+candidates = Table(
+    "candidates",
+    metadata,
+    identity(),
+    cycle_id(),
+    Column("strategy", Text, nullable=False),
+    Column("underlying", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("structure_id", ForeignKey("structures.id")),  # null for an entry
+    Column("expiration", Date),  # null: no chain to look at
+    Column("width", PRICE),  # null: legs not found
+    Column("price_natural", PRICE),  # null: legs not found or not priced
+    Column("price_mid", PRICE),  # null: legs not found or not priced
+    Column("is_accepted", Boolean, nullable=False),
+    Column("rule", Text),  # null: an entry that passed every rule
+    Column("value", Double),  # null: the rule saw no number
+    Column("threshold", Double),  # null: the rule holds it against none
+    UniqueConstraint(
+        "cycle_id",
+        "strategy",
+        "purpose",
+        "underlying",
+        "expiration",
+        "structure_id",
+        name="candidates_once_a_cycle",
+        postgresql_nulls_not_distinct=True,
+    ),
+    one_of("purpose", Purpose),
+    CheckConstraint("is_accepted OR rule IS NOT NULL", name="turned_down_has_a_rule"),
+)
+
+candidate_legs = Table(
+    "candidate_legs",
+    metadata,
+    Column("candidate_id", ForeignKey("candidates.id"), primary_key=True),
+    Column("leg_number", Integer, primary_key=True),
+    Column("symbol", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("ratio", Integer, nullable=False),
+    one_of("side", Side),
+)
+
+# Each check's answer for each accepted entry.
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("candidate_id", ForeignKey("candidates.id"), primary_key=True),
+    Column("check_name", Text, primary_key=True),
+    Column("value", Double),  # null: unknown, and the unknown does not pass
+    Column("threshold", Double, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    one_of("check_name", Check),
+    CheckConstraint("value IS NOT NULL OR NOT passed", name="unknown_does_not_pass"),
+)
+
+# What we mean to send. Committed before any request leaves; the id is computed from the decision.
+intents = Table(
+    "intents",
+    metadata,
+    Column("client_order_id", Text, primary_key=True),
+    account_id(),
+    cycle_id(),
+    Column("candidate_id", ForeignKey("candidates.id"), nullable=False, unique=True),
+    Column("structure_id", ForeignKey("structures.id"), nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("limit_price", Numeric(12, 2), nullable=False),
+    Column("loss_usd_worst", USD, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("detail", Text),  # null unless refused, unknown or given up: the words why
+    Column("planned_at", INSTANT, nullable=False),
+    Column("sent_at", INSTANT),  # null until claimed for sending
+    one_of("purpose", Purpose),
+    one_of("state", IntentState),
+    CheckConstraint("length(client_order_id) <= 48", name="id_fits"),
+    CheckConstraint("quantity > 0", name="quantity_is_positive"),
+    CheckConstraint("loss_usd_worst >= 0", name="loss_is_not_negative"),
+    CheckConstraint(
+        "(sent_at IS NULL) = (state IN ('planned', 'not_sent'))", name="sent_when_it_left"
+    ),
+)
+# A structure is opened by one intent only.
+Index(
+    "one_opening_intent",
+    intents.c.structure_id,
+    unique=True,
+    postgresql_where=intents.c.purpose == Purpose.OPEN,
+)
+# A structure is never closed twice at once.
+Index(
+    "one_live_closing_intent",
+    intents.c.structure_id,
+    unique=True,
+    postgresql_where=(intents.c.purpose == Purpose.CLOSE)
+    & intents.c.state.in_([IntentState.PLANNED, *LIVE]),
+)

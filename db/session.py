@@ -1,0 +1,58 @@
+"""Connections: one engine a database, and transactions on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.orm import Session
+
+CONNECT_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_MS = 30_000
+
+
+class DatabaseUnavailable(RuntimeError):
+    """No server answers at DATABASE_URL, or it is no such URL. The text holds no password."""
+
+
+@lru_cache(maxsize=4)
+def engine(url: str) -> Engine:
+    """The engine of a database; postgresql:// and postgresql+psycopg:// mean the same."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseUnavailable(
+            "DATABASE_URL is not a URL such as postgresql://user:password@host:5432/strikeflow"
+        ) from None
+    if not parsed.drivername.startswith("postgresql"):
+        raise DatabaseUnavailable(
+            f"DATABASE_URL names {parsed.drivername}; only postgresql:// is supported"
+        )
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        pool_size=4,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
+        },
+    )
+
+
+@contextmanager
+def transaction(url: str) -> Iterator[Session]:
+    """One transaction: commits at the end, rolls back on any error."""
+    with Session(engine(url)) as session, session.begin():
+        yield session
+
+
+def check_connection(url: str) -> None:
+    """Raise DatabaseUnavailable, in one line, unless the server answers."""
+    try:
+        with engine(url).connect():
+            return
+    except OperationalError as error:
+        where = make_url(url).render_as_string(hide_password=True)
+        why = str(error.orig).strip().splitlines()[0]
+        raise DatabaseUnavailable(f"no database at {where}: {why}") from None
