@@ -1,0 +1,185 @@
+"""Accounts, cycles, their leases and steps."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from db.schema import accounts, cycles, days, steps
+from domain.cycle import Cycle, CycleKind, CycleState, Skip
+
+#: A running cycle renews its lease at each step; one silent for longer is taken for dead.
+LEASE = timedelta(minutes=3)
+
+
+def ensure_account(session: Session, number: str, environment: str, now: datetime) -> int:
+    """The id of the account with this number, made on first sight."""
+    session.execute(
+        insert(accounts)
+        .values(number=number, environment=environment, first_seen_at=now)
+        .on_conflict_do_nothing()
+    )
+    known = select(accounts.c.id).where(accounts.c.number == number)
+    found: int = session.execute(known).scalar_one()
+    return found
+
+
+def find_account(session: Session, number: str) -> int | None:
+    return session.execute(
+        select(accounts.c.id).where(accounts.c.number == number)
+    ).scalar_one_or_none()
+
+
+def count_accounts(session: Session) -> int:
+    return session.execute(select(func.count()).select_from(accounts)).scalar_one()
+
+
+def open_cycle(
+    session: Session,
+    account: tuple[int, str],
+    kind: CycleKind,
+    slot: datetime,
+    now: datetime,
+    origin: tuple[UUID | None, str],
+) -> Cycle | Skip:
+    """The cycle of this slot, now running and ours; or why it is not to be run.
+
+    account  id and number
+    origin   the orchestrator's run id (None without one) and the version of the code
+
+    A slot that is done stays done. One that failed, was skipped, or whose lease ran out is taken
+    over. The partial unique index `one_running_cycle` keeps two from running at once even if both
+    pass this check: the second's insert waits for the first and then fails.
+    """
+    account_id, number = account
+    # Serialises openers of one account: the checks below and the insert are one decision.
+    session.execute(select(accounts.c.id).where(accounts.c.id == account_id).with_for_update())
+    bury_silent(session, account_id, now)
+    running = session.execute(
+        select(cycles.c.kind, cycles.c.slot).where(
+            cycles.c.account_id == account_id, cycles.c.state == CycleState.RUNNING
+        )
+    ).first()
+    if running is not None:
+        return Skip(reason=f"the {running.kind} cycle of {running.slot:%Y-%m-%d %H:%M}Z is running")
+    opened = {
+        "state": CycleState.RUNNING,
+        "reason": None,
+        "opened_at": now,
+        "closed_at": None,
+        "lease_until": now + LEASE,
+        "flow_run_id": origin[0],
+        "code_version": origin[1],
+    }
+    found = session.execute(
+        insert(cycles)
+        .values(account_id=account_id, kind=kind, slot=slot, **opened)
+        .on_conflict_do_update(
+            index_elements=["account_id", "kind", "slot"],
+            set_=opened,
+            where=cycles.c.state != CycleState.DONE,
+        )
+        .returning(cycles.c.id)
+    ).scalar_one_or_none()
+    if found is None:
+        return Skip(reason=f"the {kind} cycle of {slot:%Y-%m-%d %H:%M}Z has been run already")
+    return Cycle(id=found, account_id=account_id, account=number, kind=kind, slot=slot)
+
+
+def bury_silent(session: Session, account_id: int, now: datetime) -> None:
+    """Mark a running cycle failed whose lease ran out: its process is taken for dead."""
+    session.execute(
+        update(cycles)
+        .where(
+            cycles.c.account_id == account_id,
+            cycles.c.state == CycleState.RUNNING,
+            cycles.c.lease_until < now,
+        )
+        .values(state=CycleState.FAILED, reason="its lease ran out", closed_at=now)
+    )
+
+
+def record_skip(
+    session: Session,
+    account_id: int,
+    kind: CycleKind,
+    slot: datetime,
+    now: datetime,
+    words: tuple[str, str],
+) -> None:
+    """Keep that a slot was not run. A slot already known is left as it is.
+
+    words  the reason and the version of the code
+    """
+    session.execute(
+        insert(cycles)
+        .values(
+            account_id=account_id,
+            kind=kind,
+            slot=slot,
+            state=CycleState.SKIPPED,
+            reason=words[0],
+            opened_at=now,
+            closed_at=now,
+            lease_until=now,
+            code_version=words[1],
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+def close_cycle(
+    session: Session, cycle: Cycle, state: CycleState, reason: str | None, now: datetime
+) -> None:
+    """End a running cycle; one that has been buried meanwhile stays buried."""
+    session.execute(
+        update(cycles)
+        .where(cycles.c.id == cycle.id, cycles.c.state == CycleState.RUNNING)
+        .values(state=state, reason=reason, closed_at=now)
+    )
+
+
+def begin_step(session: Session, cycle: Cycle, step: str, now: datetime) -> None:
+    """Note that a step starts, and renew the cycle's lease."""
+    session.execute(
+        update(cycles)
+        .where(cycles.c.id == cycle.id, cycles.c.state == CycleState.RUNNING)
+        .values(lease_until=now + LEASE)
+    )
+    begun = {"started_at": now, "duration_ms": None, "row_count": None, "note": None}
+    session.execute(
+        insert(steps)
+        .values(cycle_id=cycle.id, step=step, **begun)
+        .on_conflict_do_update(index_elements=["cycle_id", "step"], set_=begun)
+    )
+
+
+def end_step(
+    session: Session, cycle: Cycle, step: str, duration_ms: int, done: tuple[int, str | None]
+) -> None:
+    """Note what a step did: the rows it stands for, and a word on it."""
+    session.execute(
+        update(steps)
+        .where(steps.c.cycle_id == cycle.id, steps.c.step == step)
+        .values(duration_ms=duration_ms, row_count=done[0], note=done[1])
+    )
+
+
+def mark_day(
+    session: Session, cycle: Cycle, day: date, opening_equity: Decimal, closing_equity: Decimal
+) -> None:
+    """Write the day's profit and loss; a second marking corrects the first."""
+    marked = {
+        "cycle_id": cycle.id,
+        "opening_equity": opening_equity,
+        "closing_equity": closing_equity,
+        "profit_usd": closing_equity - opening_equity,
+    }
+    session.execute(
+        insert(days)
+        .values(account_id=cycle.account_id, day=day, **marked)
+        .on_conflict_do_update(index_elements=["account_id", "day"], set_=marked)
+    )
