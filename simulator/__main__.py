@@ -1,0 +1,132 @@
+"""`python -m simulator`: build a market and an exchange, and serve them."""
+
+import argparse
+import socket
+import sys
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import uvicorn
+
+from simulator.app import create_app
+from simulator.exchange import Exchange
+from simulator.listing import PROFILES
+from simulator.market import Market
+from simulator.pace import Pace, wall_clock
+from simulator.recording import find_files
+from simulator.replay import open_replay
+from simulator.sessions import Sessions
+from simulator.startup import StartupError, check_trading_day, parse_day
+from simulator.synthetic import Synthetic
+from simulator.times import new_york_day, new_york_moment
+
+DEFAULT_DAY = date(2026, 11, 20)
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
+    parser.add_argument("--port", type=int, default=8765)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--account", default="SIM000001")
+    parser.add_argument("--cash", default="100000", help="USD at the start")
+    parser.add_argument("--seed", type=int, default=7, help="of the made-up market")
+    parser.add_argument("--day", action="append", help="YYYY-MM-DD; may be repeated for a replay")
+    parser.add_argument("--underlying", action="append", help="may be repeated")
+    parser.add_argument("--replay", type=Path, metavar="FOLDER", help="recorded quotes")
+    parser.add_argument("--speed", type=float, default=0.0, help="times real time; 0 stands still")
+    parser.add_argument("--start", choices=["now"], help="begin at the wall clock's moment")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """2 with one line on stderr when it cannot start."""
+    options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    try:
+        exchange = build(options)
+        listening = listen(options.host, options.port)
+    except StartupError as problem:
+        sys.stderr.write(f"simulator: {problem}\n")
+        return 2
+    app = create_app(exchange, Pace(options.speed, exchange.now))
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
+    uvicorn.Server(config).run(sockets=[listening])
+    return 0
+
+
+def build(options: argparse.Namespace) -> Exchange:
+    """StartupError for anything that is not there or makes no sense."""
+    start = wall_clock() if options.start == "now" else None
+    market, sessions = _replay(options) if options.replay else _synthetic(options, start)
+    return Exchange(
+        market,
+        sessions,
+        account=options.account,
+        cash=_cash(options.cash),
+        start=new_york_moment(market.days[0], 9, 0) if start is None else start,
+    )
+
+
+def _synthetic(options: argparse.Namespace, start: int | None) -> tuple[Market, Sessions]:
+    days = [parse_day(text) for text in options.day or []]
+    if len(days) > 1:
+        raise StartupError("the made-up market starts on one day; give --day once")
+    underlyings = list(dict.fromkeys(options.underlying or PROFILES))
+    unknown = [name for name in underlyings if name not in PROFILES]
+    if unknown:
+        raise StartupError(
+            f"the made-up market has no {unknown[0]}; choose from {', '.join(PROFILES)} "
+            "or replay recorded quotes with --replay FOLDER"
+        )
+    if start is not None:
+        today = new_york_day(start)
+        sessions = Sessions(today, today)
+        day = sessions.current_or_next(start).day
+    else:
+        day = days[0] if days else DEFAULT_DAY
+        sessions = Sessions(day, day)
+        check_trading_day(day, sessions)
+    return Synthetic(day, underlyings, options.seed, sessions), sessions
+
+
+def _replay(options: argparse.Namespace) -> tuple[Market, Sessions]:
+    if options.start is not None:
+        raise StartupError("--start now is for the made-up market; leave it out of a replay")
+    days = sorted({parse_day(text) for text in options.day or []})
+    recorded = days or sorted({day for _, day in find_files(options.replay)})
+    sessions = Sessions(recorded[0], recorded[-1])
+    for day in recorded:
+        check_trading_day(day, sessions)
+    return open_replay(options.replay, options.underlying or [], days, sessions), sessions
+
+
+def _cash(text: str) -> Decimal:
+    try:
+        cash = Decimal(text)
+    except InvalidOperation:
+        cash = Decimal("NaN")
+    if not cash.is_finite() or cash < 0 or cash != round(cash, 2):
+        raise StartupError(f"--cash {text} is no amount of dollars; write it as 100000")
+    return cash
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; StartupError when the port is taken."""
+    if not 0 <= port <= 65535:
+        raise StartupError(f"--port {port} is no port; give one from 1 to 65535")
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(512)
+    except OSError as problem:
+        listening.close()
+        raise StartupError(
+            f"cannot listen on {host}:{port} ({problem.strerror}); "
+            "stop what uses it or give another --port"
+        ) from None
+    return listening
+
+
+if __name__ == "__main__":
+    sys.exit(main())

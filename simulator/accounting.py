@@ -1,0 +1,92 @@
+"""What an account is worth and what it may still spend."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from simulator.book import Book, Position
+from simulator.margin import maintenance, uncovered, without_covered_calls
+from simulator.market import Market, quote_of
+
+STOCK_INITIAL_SHARE = Decimal("0.5")
+STOCK_MAINTENANCE_SHARE = Decimal("0.3")
+NAKED_CALL_SHARE = Decimal("0.2")  # of the stock's price, when an assignment leaves one
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figures:
+    """USD. short_value is negative."""
+
+    cash: Decimal
+    long_value: Decimal
+    short_value: Decimal
+    initial: Decimal  # of what is held
+    maintenance: Decimal
+    ordered: Decimal  # held back for open orders
+
+    @property
+    def equity(self) -> Decimal:
+        return self.cash + self.long_value + self.short_value
+
+    @property
+    def options_buying_power(self) -> Decimal:
+        return max(self.equity - self.initial - self.ordered, ZERO)
+
+
+def mark_positions(book: Book, market: Market, now: int) -> None:
+    """Give every position its latest middle price; the last known one stays without."""
+    for held in book.positions.values():
+        quote = quote_of(market, held.symbol, now)
+        mark = quote.mark() if quote is not None else None
+        held.mark = held.mark if mark is None else mark
+
+
+def figures(book: Book, market: Market, now: int) -> Figures:
+    """At the marks of `now`."""
+    mark_positions(book, market, now)
+    values = [value_of(held) for held in book.positions.values()]
+    initial = keep = ZERO
+    for underlying in {underlying_of(held) for held in book.positions.values()}:
+        group = [p for p in book.positions.values() if underlying_of(p) == underlying]
+        stock = sum((abs(value_of(p)) for p in group if p.contract is None), ZERO)
+        options = sum((value_of(p) for p in group if p.contract is not None), ZERO)
+        loss = options_maintenance(book, underlying) + _naked_calls(book, market, underlying, now)
+        # What is spent on options or taken in for them is in the cash already.
+        initial += max(loss + options, ZERO) + stock * STOCK_INITIAL_SHARE
+        keep += loss + stock * STOCK_MAINTENANCE_SHARE
+    return Figures(
+        cash=book.cash,
+        long_value=sum((value for value in values if value > 0), ZERO),
+        short_value=sum((value for value in values if value < 0), ZERO),
+        initial=initial,
+        maintenance=keep,
+        ordered=sum((order.required_usd for order in book.working.values()), ZERO),
+    )
+
+
+def value_of(held: Position) -> Decimal:
+    """USD at its mark."""
+    return held.mark * held.qty * held.multiplier
+
+
+def underlying_of(held: Position) -> str:
+    return held.contract.underlying if held.contract is not None else held.symbol
+
+
+def options_maintenance(book: Book, underlying: str) -> Decimal:
+    """The universal spread rule over everything held, covered calls left out."""
+    lots = [
+        lot for p in book.positions.values() if underlying_of(p) == underlying if (lot := p.lot())
+    ]
+    return maintenance(without_covered_calls(lots, book.qty(underlying)))
+
+
+def _naked_calls(book: Book, market: Market, underlying: str, now: int) -> Decimal:
+    lots = [
+        lot for p in book.positions.values() if underlying_of(p) == underlying if (lot := p.lot())
+    ]
+    naked = uncovered(without_covered_calls(lots, book.qty(underlying)), "call")
+    spot = market.spot(underlying, now)
+    if naked <= 0 or spot is None:
+        return ZERO
+    return NAKED_CALL_SHARE * spot[1] * 100 * naked

@@ -1,0 +1,159 @@
+"""What an account holds and has asked for. Plain records; the exchange moves them."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from uuid import UUID, uuid5
+
+from simulator.margin import Lot
+from simulator.symbols import Contract, account_id, asset_id
+
+OPEN_STATES = frozenset({"pending_new", "accepted", "new", "partially_filled"})
+
+
+@dataclass(kw_only=True, slots=True)
+class Order:
+    """An order, or one leg of an order of several.
+
+    qty counts units for the parent and contracts for a leg; prices are USD a share, net
+    per unit for a parent of legs.
+    """
+
+    id: str
+    client_order_id: str
+    created_at: int
+    symbol: str = ""
+    contract: Contract | None = None
+    order_class: str = "simple"
+    type: str = ""
+    side: str = ""
+    intent: str | None = None
+    time_in_force: str = "day"
+    qty: int
+    ratio: int | None = None  # legs only
+    limit_price: Decimal | None = None
+    status: str
+    submitted_at: int
+    updated_at: int
+    expires_at: int
+    filled_at: int | None = None
+    expired_at: int | None = None
+    canceled_at: int | None = None
+    filled_qty: int = 0
+    filled_avg_price: Decimal | None = None
+    legs: tuple["Order", ...] = ()
+    required_usd: Decimal = Decimal(0)  # buying power held while it works
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN_STATES
+
+    def executed(self) -> tuple["Order", ...]:
+        """The orders that move positions: the legs, or itself."""
+        return self.legs or (self,)
+
+    def signed_qty(self) -> int:
+        return self.qty if self.side == "buy" else -self.qty
+
+
+@dataclass(kw_only=True, slots=True)
+class Position:
+    """qty is negative when short; entry and mark are USD a share."""
+
+    symbol: str
+    contract: Contract | None  # None for a stock
+    qty: int
+    entry: Decimal
+    mark: Decimal
+
+    @property
+    def multiplier(self) -> int:
+        return 100 if self.contract is not None else 1
+
+    def lot(self) -> Lot | None:
+        """None for a stock."""
+        return lot_of(self.contract, self.qty) if self.contract is not None else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Activity:
+    """A fill or what an expiry did. `net_usd` is None for fills."""
+
+    id: str
+    kind: str
+    at: int
+    day: date
+    symbol: str
+    qty: Decimal
+    price: Decimal | None = None
+    net_usd: Decimal | None = None
+    group_id: str | None = None
+    side: str | None = None
+    order_id: str | None = None
+    cum_qty: int = 0
+    leaves_qty: int = 0
+
+
+@dataclass(kw_only=True)
+class Book:
+    """One account."""
+
+    account: str
+    cash_start: Decimal
+    cash: Decimal
+    equity_last: Decimal
+    orders: dict[str, Order] = field(default_factory=dict)
+    working: dict[str, Order] = field(default_factory=dict)
+    by_client_id: dict[str, Order] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
+    activities: list[Activity] = field(default_factory=list)
+    _count: int = 0
+
+    def new_id(self) -> str:
+        """The next of this account's ids."""
+        self._count += 1
+        return str(uuid5(UUID(account_id(self.account)), str(self._count)))
+
+    def hold(self, symbol: str, contract: Contract | None, change: int, price: Decimal) -> None:
+        """Add contracts or shares at a price; average entry, unchanged while closing."""
+        held = self.positions.get(symbol)
+        if held is None:
+            self.positions[symbol] = Position(
+                symbol=symbol, contract=contract, qty=change, entry=price, mark=price
+            )
+            return
+        after = held.qty + change
+        if after == 0:
+            del self.positions[symbol]
+        elif held.qty * change > 0:
+            held.entry = (held.entry * held.qty + price * change) / after
+        elif held.qty * after < 0:
+            held.entry = price
+        held.qty = after
+
+    def qty(self, symbol: str) -> int:
+        held = self.positions.get(symbol)
+        return held.qty if held is not None else 0
+
+    def held_for_orders(self, symbol: str) -> int:
+        """What open closing orders would take away, as a number > 0."""
+        held = self.qty(symbol)
+        return sum(
+            leg.qty
+            for order in self.working.values()
+            for leg in order.executed()
+            if leg.symbol == symbol and leg.signed_qty() * held < 0
+        )
+
+    def position(self, symbol_or_id: str) -> Position | None:
+        by_symbol = self.positions.get(symbol_or_id)
+        if by_symbol is not None:
+            return by_symbol
+        return next(
+            (p for p in self.positions.values() if asset_id(p.symbol) == symbol_or_id), None
+        )
+
+
+def lot_of(contract: Contract, qty: int) -> Lot:
+    """A contract and a count as the margin rule sees them."""
+    return Lot(right=contract.right, strike=contract.strike, expiration=contract.last_day, qty=qty)

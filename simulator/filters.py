@@ -1,0 +1,144 @@
+"""Query parameters: reading them, and applying them to contracts and lists."""
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import TypeVar
+
+from simulator.symbols import Contract
+from simulator.times import parse_moment
+
+SUNDAY = 6
+
+Item = TypeVar("Item")
+Query = Mapping[str, str]
+
+
+class BadQuery(ValueError):
+    """A parameter that cannot be read."""
+
+
+def words(query: Query, key: str) -> list[str]:
+    """A comma list; empty when absent."""
+    return [word.strip() for word in query.get(key, "").split(",") if word.strip()]
+
+
+def is_true(query: Query, key: str) -> bool:
+    return query.get(key, "").lower() == "true"
+
+
+def whole(query: Query, key: str, default: int, most: int) -> int:
+    """Between 1 and `most`."""
+    text = query.get(key) or str(default)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+        raise BadQuery(f"invalid {key}: must be between 1 and {most}")
+    return int(text)
+
+
+def choice(query: Query, key: str, allowed: Sequence[str], default: str) -> str:
+    value = query.get(key) or default
+    if value not in allowed:
+        raise BadQuery(f"invalid {key}: must be one of {', '.join(allowed)}")
+    return value
+
+
+def day(query: Query, key: str) -> date | None:
+    """None when absent. A moment counts as its day."""
+    return _read(query, key, lambda text: date.fromisoformat(text[:10]))
+
+
+def moment(query: Query, key: str) -> int | None:
+    """None when absent."""
+    return _read(query, key, parse_moment)
+
+
+def number(query: Query, key: str) -> Decimal | None:
+    """None when absent; NaN and infinity are refused."""
+    value = _read(query, key, Decimal)
+    if value is not None and not value.is_finite():
+        raise BadQuery(f"invalid {key}")
+    return value
+
+
+def _read(query: Query, key: str, parse: Callable[[str], Item]) -> Item | None:
+    text = query.get(key)
+    if not text:
+        return None
+    try:
+        return parse(text)
+    except (ValueError, OverflowError, InvalidOperation):
+        raise BadQuery(f"invalid {key}: {text}") from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContractFilter:
+    """None does not filter."""
+
+    right: str | None
+    root: str | None
+    strike_low: Decimal | None
+    strike_high: Decimal | None
+    first: date | None
+    last: date | None
+
+    def keeps(self, contract: Contract) -> bool:
+        return (
+            (self.right is None or contract.right == self.right)
+            and (self.root is None or contract.root == self.root)
+            and (self.strike_low is None or contract.strike >= self.strike_low)
+            and (self.strike_high is None or contract.strike <= self.strike_high)
+            and self._keeps_expiration(contract)
+        )
+
+    def _keeps_expiration(self, contract: Contract) -> bool:
+        late_enough = self.first is None or contract.expiration >= self.first
+        return late_enough and (self.last is None or contract.expiration <= self.last)
+
+
+def contract_filter(query: Query) -> ContractFilter:
+    """From the parameters that the contract list and the chain share."""
+    exact = day(query, "expiration_date")
+    return ContractFilter(
+        right=choice(query, "type", ("call", "put"), "call") if query.get("type") else None,
+        root=query.get("root_symbol") or None,
+        strike_low=number(query, "strike_price_gte"),
+        strike_high=number(query, "strike_price_lte"),
+        first=exact or day(query, "expiration_date_gte"),
+        last=exact or day(query, "expiration_date_lte"),
+    )
+
+
+def next_weekend(today: date) -> date:
+    """The last day of the contract list when no expiration is asked for.
+
+    >>> next_weekend(date(2026, 11, 19)), next_weekend(date(2026, 11, 21))
+    (datetime.date(2026, 11, 22), datetime.date(2026, 11, 29))
+    """
+    ahead = SUNDAY - today.weekday()
+    return today + timedelta(days=ahead if today.weekday() < 5 else ahead + 7)
+
+
+def page(
+    items: Sequence[Item], name_of: Callable[[Item], str], token: str | None, limit: int
+) -> tuple[Sequence[Item], str | None]:
+    """One page of a list ordered by name, and the token of the next; None after the last.
+
+    A token is base64 of the last name of its page.
+    """
+    after = _token_name(token)
+    rest = [item for item in items if name_of(item) > after] if after else items
+    shown = rest[:limit]
+    more = len(rest) > limit
+    return shown, b64encode(name_of(shown[-1]).encode()).decode() if more else None
+
+
+def _token_name(token: str | None) -> str:
+    if not token:
+        return ""
+    try:
+        return b64decode(token, validate=True).decode()
+    except (Base64Error, UnicodeDecodeError):
+        raise BadQuery("invalid page_token") from None

@@ -1,0 +1,144 @@
+"""What any market, made up or recorded, can be asked. Nothing here looks past `now`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.symbols import Contract
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+GREEKS = ("delta", "gamma", "rho", "theta", "vega")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quote:
+    """Best bid and offer; None is a side nobody quotes."""
+
+    at: int
+    bid: Decimal | None
+    ask: Decimal | None
+    bid_size: int
+    ask_size: int
+
+    def is_crossed(self) -> bool:
+        return self.bid is not None and self.ask is not None and self.bid > self.ask
+
+    def mark(self) -> Decimal | None:
+        """The middle; half the offer without a bid; None without an offer or when crossed."""
+        if self.ask is None or self.is_crossed():
+            return None
+        return ((self.bid or Decimal(0)) + self.ask) / 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chain:
+    """Every quoted, unexpired contract of one underlying, ordered by symbol.
+
+    Prices in USD a share, NaN where nobody quotes; `at` in nanoseconds.
+    """
+
+    contracts: Sequence[Contract]
+    at: Integers
+    bid: Floats
+    ask: Floats
+    bid_size: Integers
+    ask_size: Integers
+    vol: Floats | None = None  # NaN: the model has none
+    greeks: Mapping[str, Floats] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+    def quote(self, symbol: str) -> Quote | None:
+        """None when the contract is not quoted."""
+        row = self.rows.get(symbol)
+        if row is None:
+            return None
+        return Quote(
+            at=int(self.at[row]),
+            bid=cents(float(self.bid[row])),
+            ask=cents(float(self.ask[row])),
+            bid_size=int(self.bid_size[row]),
+            ask_size=int(self.ask_size[row]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bar:
+    """Prices from `at` on, for a minute or a day."""
+
+    at: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+    trades: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Action:
+    """A dividend (USD a share), a split (new shares for one) or a spin-off."""
+
+    symbol: str
+    kind: str
+    ex_day: date
+    rate: Decimal
+
+
+class Market(Protocol):
+    """Days are trading days; moments are nanoseconds."""
+
+    days: tuple[date, ...]
+    underlyings: tuple[str, ...]
+
+    def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
+        """Listed by now, expired ones too, ordered by symbol."""
+
+    def contract(self, symbol: str, now: int) -> Contract | None:
+        """None when no such contract is listed by now."""
+
+    def chain(self, underlying: str, now: int) -> Chain | None:
+        """None for an underlying this market does not have."""
+
+    def spot(self, underlying: str, now: int) -> tuple[int, Decimal] | None:
+        """When and what the stock last was; None before its first price."""
+
+    def official_close(self, underlying: str, day: date) -> Decimal | None:
+        """None when it is not known; asked at or after the close of that day."""
+
+    def last_close(self, symbol: str, now: int) -> tuple[date, Decimal] | None:
+        """Of a stock or contract, the session before the one of `now`; None: not known."""
+
+    def minutes(self, underlying: str, start: int, end: int) -> list[Bar]:
+        """Minute bars that begin in [start, end)."""
+
+    def daily(self, underlying: str, now: int) -> list[Bar]:
+        """One bar a session, the running one so far included."""
+
+    def actions(self, now: int) -> list[Action]:
+        """Corporate actions that are announced by now."""
+
+
+def cents(price: float) -> Decimal | None:
+    """A quoted price as money; None for NaN and for zero and below."""
+    return Decimal(str(round(price, 2))) if price > 0 else None
+
+
+def quote_of(market: Market, symbol: str, now: int) -> Quote | None:
+    """Of a contract or of a stock (a cent either side of its price)."""
+    contract = market.contract(symbol, now)
+    if contract is not None:
+        chain = market.chain(contract.underlying, now)
+        return chain.quote(symbol) if chain is not None else None
+    spot = market.spot(symbol, now)
+    if spot is None:
+        return None
+    price = spot[1].quantize(Decimal("0.01"))
+    cent = Decimal("0.01")
+    return Quote(at=spot[0], bid=price - cent, ask=price + cent, bid_size=200, ask_size=200)

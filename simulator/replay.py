@@ -1,0 +1,234 @@
+"""A market of recorded quotes. Nothing later than `now` is looked at."""
+
+import csv
+from collections.abc import Sequence
+from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import numpy as np
+
+from simulator.market import Action, Bar, Chain
+from simulator.recording import Recording, find_files, load
+from simulator.sessions import Sessions
+from simulator.startup import StartupError
+from simulator.symbols import Contract, is_option_symbol
+from simulator.times import MINUTE, new_york_day
+
+#: How long before its day an action is taken to be announced; the recordings do not say.
+ANNOUNCED_DAYS = {"cash dividend": 14, "split": 30, "spin-off": 30}
+CACHED_CHAINS = 8
+
+
+class Replay:
+    """See `market.Market` for what each question means."""
+
+    def __init__(
+        self, recordings: Sequence[tuple[str, Recording]], folder: Path, sessions: Sessions
+    ) -> None:
+        self.days = tuple(sorted({recording.day for _, recording in recordings}))
+        self.underlyings = tuple(sorted({name for name, _ in recordings}))
+        self._sessions = sessions
+        self._recordings = {
+            name: sorted((r for n, r in recordings if n == name), key=lambda r: r.day)
+            for name in self.underlyings
+        }
+        self._closes = _read_closes(folder / "trading-days.csv")
+        self._actions = _read_actions(folder / "corporate-actions.csv")
+        self._contracts = {
+            contract.symbol: (recording.day, contract)
+            for _, recording in reversed(recordings)
+            for contract in recording.contracts
+        }
+        self._chains: dict[tuple[str, int], Chain] = {}
+
+    def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
+        listed = [r for r in self._recordings.get(underlying, ()) if r.day <= new_york_day(now)]
+        if not listed:
+            return ()
+        found = {c.symbol: c for c in listed[-1].contracts}
+        for recording in listed[:-1]:
+            ended = (c for c in recording.contracts if c.last_day < listed[-1].day)
+            found |= {c.symbol: c for c in ended}
+        return [found[symbol] for symbol in sorted(found)]
+
+    def contract(self, symbol: str, now: int) -> Contract | None:
+        day, contract = self._contracts.get(symbol, (None, None))
+        return contract if day is not None and day <= new_york_day(now) else None
+
+    def chain(self, underlying: str, now: int) -> Chain | None:
+        if underlying not in self._recordings:
+            return None
+        key = (underlying, now // MINUTE)
+        if key not in self._chains:
+            while len(self._chains) >= CACHED_CHAINS:
+                self._chains.pop(next(iter(self._chains)))
+            self._chains[key] = _chain(self._running(underlying, now), now)
+        return self._chains[key]
+
+    def _running(self, underlying: str, now: int) -> Recording | None:
+        """The last recorded day that has opened."""
+        started = self._sessions.started(now).day
+        opened = [r for r in self._recordings[underlying] if r.day <= started]
+        return opened[-1] if opened else None
+
+    def spot(self, underlying: str, now: int) -> tuple[int, Decimal] | None:
+        for recording in reversed(self._recordings.get(underlying, [])):
+            row = int(np.searchsorted(recording.spot_at, now, side="right")) - 1
+            if row >= 0:
+                price = Decimal(str(round(float(recording.spot[row]), 4)))
+                return int(recording.spot_at[row]), price
+        return None
+
+    def official_close(self, underlying: str, day: date) -> Decimal | None:
+        return self._closes.get((underlying, day))
+
+    def last_close(self, symbol: str, now: int) -> tuple[date, Decimal] | None:
+        session = self._sessions.before(new_york_day(now))
+        if not is_option_symbol(symbol):
+            close = self.official_close(symbol, session.day)
+            return None if close is None else (session.day, close)
+        found = self._contracts.get(symbol)
+        if found is None or found[0] > session.day:
+            return None
+        chain = self.chain(found[1].underlying, session.close - MINUTE)
+        quote = None if chain is None else chain.quote(symbol)
+        mark = None if quote is None else quote.mark()
+        return None if mark is None else (session.day, mark)
+
+    def minutes(self, underlying: str, start: int, end: int) -> list[Bar]:
+        found = []
+        for recording in self._recordings.get(underlying, []):
+            begins = recording.spot_at - MINUTE
+            rows = np.flatnonzero((begins >= start) & (begins < end))
+            found += [_bar(int(begins[row]), recording.spot[row : row + 1]) for row in rows]
+        return found
+
+    def daily(self, underlying: str, now: int) -> list[Bar]:
+        bars = []
+        for recording in self._recordings.get(underlying, []):
+            seen = recording.spot[recording.spot_at <= now]
+            session = self._sessions.on(recording.day)
+            if len(seen) and session is not None:
+                bars.append(_bar(session.open, seen))
+        return bars
+
+    def actions(self, now: int) -> list[Action]:
+        today = new_york_day(now)
+        return [
+            action
+            for action in self._actions
+            if action.symbol in self._recordings
+            and action.ex_day - timedelta(days=ANNOUNCED_DAYS[action.kind]) <= today
+        ]
+
+
+def _chain(recording: Recording | None, now: int) -> Chain:
+    """The last row of every contract that has printed and has not expired."""
+    if recording is None:
+        nothing, none = np.empty(0), np.empty(0, dtype=np.int64)
+        return Chain(contracts=(), at=none, bid=nothing, ask=nothing, bid_size=none, ask_size=none)
+    numbers, rows = recording.latest_rows(now)
+    alive = recording.expires_at[numbers] > now
+    numbers, rows = numbers[alive], rows[alive]
+    contracts = [recording.contracts[number] for number in numbers]
+    bid, ask = recording.bid[rows], recording.ask[rows]
+    return Chain(
+        contracts=contracts,
+        at=recording.quoted_at[rows],
+        bid=bid,
+        ask=ask,
+        bid_size=np.where(np.isnan(bid), 0, recording.bid_size[rows]),
+        ask_size=np.where(np.isnan(ask), 0, recording.ask_size[rows]),
+        rows={contract.symbol: row for row, contract in enumerate(contracts)},
+    )
+
+
+def _bar(at: int, prices: "np.typing.NDArray[np.float64]") -> Bar:
+    """The recordings have no stock volume."""
+    return Bar(
+        at=at,
+        open=round(float(prices[0]), 4),
+        high=round(float(prices.max()), 4),
+        low=round(float(prices.min()), 4),
+        close=round(float(prices[-1]), 4),
+        volume=0,
+        trades=0,
+    )
+
+
+def open_replay(
+    folder: Path, underlyings: Sequence[str], days: Sequence[date], sessions: Sessions
+) -> Replay:
+    """Load what is asked for, or everything; StartupError when something is missing."""
+    files = find_files(folder)
+    for underlying in underlyings:
+        if not any(name == underlying for name, _ in files):
+            known = ", ".join(sorted({name for name, _ in files}))
+            raise StartupError(f"no recorded quotes of {underlying} in {folder}; there are {known}")
+        _check_days(files, underlying, days, folder)
+    chosen = [
+        (name, day)
+        for name, day in sorted(files, key=lambda key: (key[1], key[0]))
+        if (not underlyings or name in underlyings) and (not days or day in days)
+    ]
+    missing = [day for day in days if all(day != recorded for _, recorded in chosen)]
+    if missing:
+        known = ", ".join(f"{name} {day}" for name, day in sorted(files))
+        raise StartupError(f"no recorded quotes on {missing[0]} in {folder}; there are {known}")
+    return Replay(
+        [(name, load(files[name, day], day, sessions)) for name, day in chosen], folder, sessions
+    )
+
+
+def _check_days(
+    files: dict[tuple[str, date], Path], underlying: str, days: Sequence[date], folder: Path
+) -> None:
+    recorded = [day for name, day in sorted(files) if name == underlying]
+    if days and not set(days) & set(recorded):
+        asked, known = ", ".join(map(str, days)), ", ".join(map(str, recorded))
+        raise StartupError(
+            f"no recorded quotes of {underlying} on {asked} in {folder}; its days are {known}"
+        )
+
+
+def _read_closes(path: Path) -> dict[tuple[str, date], Decimal]:
+    """Empty without the file."""
+    rows = _read_csv(path, ("underlying", "date", "official_close"))
+    try:
+        return {
+            (row["underlying"], date.fromisoformat(row["date"])): Decimal(row["official_close"])
+            for row in rows
+            if row["official_close"]
+        }
+    except (ValueError, InvalidOperation):
+        raise StartupError(f"{path} has a date or price that cannot be read; correct it") from None
+
+
+def _read_actions(path: Path) -> list[Action]:
+    """Empty without the file; rows that are no action are passed over."""
+    rows = _read_csv(path, ("underlying", "ex_date", "kind", "amount", "ratio"))
+    try:
+        return [
+            Action(
+                symbol=row["underlying"],
+                kind=row["kind"],
+                ex_day=date.fromisoformat(row["ex_date"]),
+                rate=Decimal(row["amount"] or row["ratio"]),
+            )
+            for row in rows
+            if row["kind"] in ANNOUNCED_DAYS
+        ]
+    except (ValueError, InvalidOperation):
+        raise StartupError(f"{path} has a date or rate that cannot be read; correct it") from None
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in columns if name not in (reader.fieldnames or [])]
+        if missing:
+            raise StartupError(f"{path} has no column {missing[0]}; correct or remove it")
+        return list(reader)
