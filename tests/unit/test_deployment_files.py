@@ -67,6 +67,10 @@ def test_a_one_shot_runs_once_and_others_wait_for_its_success(name: str) -> None
     assert conditions == ["service_completed_successfully"]
 
 
+def test_starting_the_system_again_leaves_a_paused_pool_paused() -> None:
+    assert "--overwrite" not in " ".join(SERVICES["bootstrap"]["command"])
+
+
 def test_what_is_waited_for_can_be_seen_to_be_healthy() -> None:
     for service in SERVICES.values():
         for other, wait in service.get("depends_on", {}).items():
