@@ -131,14 +131,15 @@ def record_skip(
     )
 
 
-def close_cycle(
-    session: Session, cycle: Cycle, state: CycleState, reason: str | None, now: datetime
-) -> None:
-    """End a running cycle; one that has been buried meanwhile stays buried."""
+def close_cycle(session: Session, cycle: Cycle, state: CycleState, reason: str | None) -> None:
+    """End a running cycle; one that has been buried meanwhile stays buried.
+
+    It is closed at the broker's time of its last step, so that it can be closed without a broker.
+    """
     session.execute(
         update(cycles)
         .where(cycles.c.id == cycle.id, cycles.c.state == CycleState.RUNNING)
-        .values(state=state, reason=reason, closed_at=now)
+        .values(state=state, reason=reason, closed_at=cycles.c.lease_until - LEASE)
     )
 
 

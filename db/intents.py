@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -25,6 +26,7 @@ class StoredIntent:
     structure_id: int
     state: IntentState
     slot: datetime
+    sent_at: datetime | None  # None: no request has left
 
 
 def plan_intent(
@@ -156,6 +158,7 @@ def _read(session: Session, account_id: int, states: Iterable[IntentState]) -> l
             structure_id=row.structure_id,
             state=IntentState(row.state),
             slot=row.slot,
+            sent_at=row.sent_at,
         )
         for row in rows
     ]
@@ -188,18 +191,25 @@ def read_structures(
         .where(structures.c.account_id == account_id, structures.c.state.in_(list(states)))
         .order_by(structures.c.id)
     ).all()
-    return [
-        Structure(
-            id=row.id,
-            strategy=row.strategy,
-            underlying=row.underlying,
-            state=StructureState(row.state),
-            quantity=row.quantity,
-            entry_price=Decimal(0) if row.entry_price is None else row.entry_price,
-            legs=_structure_legs(session, row.id),
-        )
-        for row in rows
-    ]
+    return [_structure(session, row) for row in rows]
+
+
+def read_structure(session: Session, structure_id: int) -> Structure:
+    """One structure, in whatever state."""
+    found = session.execute(select(structures).where(structures.c.id == structure_id)).one()
+    return _structure(session, found)
+
+
+def _structure(session: Session, row: Row[Any]) -> Structure:
+    return Structure(
+        id=row.id,
+        strategy=row.strategy,
+        underlying=row.underlying,
+        state=StructureState(row.state),
+        quantity=row.quantity,
+        entry_price=Decimal(0) if row.entry_price is None else row.entry_price,
+        legs=_structure_legs(session, row.id),
+    )
 
 
 def _structure_legs(session: Session, structure_id: int) -> tuple[Leg, ...]:

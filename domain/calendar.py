@@ -1,8 +1,8 @@
 """The exchange's days: sessions, half days, the slots of a day, time to an expiry.
 
 New York exists in this module and nowhere else; every instant that leaves it is aware UTC.
-The sessions are those of exchange_calendars' XNYS, which the broker's own calendar is checked
-against when a cycle opens.
+The sessions are those of exchange_calendars' XNYS; whether the market is open at this moment is
+the broker's clock's to say.
 """
 
 from dataclasses import dataclass
@@ -125,3 +125,9 @@ def years_to_expiry(now: datetime, expirations: pd.Series) -> npt.NDArray[np.flo
         for day in expirations.unique()
     }
     return expirations.map(years).to_numpy(dtype=np.float64)
+
+
+def close_of(moment: datetime) -> datetime:
+    """The close of the session on the day of `moment`; on a day without one, `moment` itself."""
+    hours = session(trading_day(moment))
+    return moment if hours is None else hours.close

@@ -9,12 +9,12 @@ import pandas as pd
 
 #: Column of the table -> years to maturity.
 TENORS: dict[str, float] = {"m1": 1 / 12, "m3": 0.25, "m6": 0.5, "y1": 1.0, "y2": 2.0}
-#: Yields move slowly; a table older than this would be a guess.
-AGE_DAYS_MAX = 120
+#: Yields move slowly; rates older than this are used, and said to be old.
+AGE_DAYS_MAX = 45
 
 
 class NoRates(ValueError):
-    """No row of the table is recent enough for the day."""
+    """No row of the table stands on or before the day."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +24,10 @@ class Curve:
     day: date
     years: tuple[float, ...]
     rates: tuple[float, ...]
+
+    def is_old(self, day: date) -> bool:
+        """Whether newer yields than these should be known on `day`."""
+        return day - self.day > timedelta(days=AGE_DAYS_MAX)
 
     def rate(self, years: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Rate per year, continuous, for each maturity; flat beyond the first and last tenor."""
@@ -36,10 +40,9 @@ def curve(table: pd.DataFrame, day: date) -> Curve:
     table  columns date (datetime.date) and the TENORS, in percent, bond-equivalent
     """
     known = table[table["date"] <= day]
-    if known.empty or day - (found := known.iloc[-1])["date"] > timedelta(days=AGE_DAYS_MAX):
-        raise NoRates(
-            f"no Treasury yields within {AGE_DAYS_MAX} days before {day}: add a row to rates.csv"
-        )
+    if known.empty:
+        raise NoRates(f"rates.csv has no Treasury yields on or before {day}: add a row")
+    found = known.iloc[-1]
     yields = found[list(TENORS)].to_numpy(dtype=np.float64) / 100
     return Curve(
         day=found["date"],

@@ -39,6 +39,13 @@ class StructureUpdate:
     realized_usd: Decimal | None = None
 
 
+def without_order(purpose: Purpose) -> StructureUpdate:
+    """What an intent that never became an order leaves behind: an opening that failed, or a
+    structure that is open still."""
+    is_opening = purpose is Purpose.OPEN
+    return StructureUpdate(state=StructureState.FAILED if is_opening else StructureState.OPEN)
+
+
 def structure_update(
     structure: Structure, purpose: Purpose, update: IntentUpdate
 ) -> StructureUpdate | None:
@@ -53,7 +60,7 @@ def structure_update(
     filled = int(order.filled_quantity)
     if purpose is Purpose.OPEN:
         if filled == 0:
-            return StructureUpdate(state=StructureState.FAILED)
+            return without_order(purpose)
         return StructureUpdate(
             state=StructureState.OPEN, quantity=filled, entry_price=order.filled_average_price
         )

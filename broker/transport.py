@@ -1,0 +1,72 @@
+"""How a request goes out and what its failure means."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from alpaca.common.exceptions import APIError
+from alpaca.common.rest import RESTClient
+from requests import PreparedRequest, RequestException, Response
+from requests.adapters import HTTPAdapter
+
+from broker.errors import BrokerError, IdTaken, NotAuthorized, NotFound, Refused, Unknown
+
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 3.05, 15.0
+CODE_BAD_PARAMETER = 40010001  # the code of a taken client_order_id too; the words tell which
+
+Answer = TypeVar("Answer")
+
+
+class _TimeoutAdapter(HTTPAdapter):
+    """alpaca-py passes no time-out; a request without one can hang a cycle for ever."""
+
+    def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
+        options["timeout"] = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+        return super().send(request, *args, **options)
+
+
+def calm(client: RESTClient, url: str | None) -> None:
+    """No blind retry of anything, a time-out on everything."""
+    client._retry = 0
+    for scheme in ("https://", "http://"):
+        client._session.mount(scheme, _TimeoutAdapter())
+    if url and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
+        client._session.trust_env = False  # a proxy of the environment cannot reach loopback
+
+
+def answer_of(what: str, ask: Callable[[], Answer]) -> Answer:
+    """The answer to `what`, or the BrokerError that its failure means."""
+    try:
+        return ask()
+    except APIError as error:
+        raise _refusal(what, error) from None
+    except RequestException as error:
+        raise Unknown(f"no answer to {what}: {type(error).__name__}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # requests' JSON errors are both; a body of another form fails where it is read.
+        raise Unknown(f"the answer to {what} does not parse: {error}") from error
+
+
+def _refusal(what: str, error: APIError) -> BrokerError:
+    status = int(error.status_code or 0)
+    words, code = _words(error)
+    text = f"{what}: {status} {words}"
+    if status == 401 or (status == 403 and code in (0, 40110000)):
+        return NotAuthorized(
+            f"{text}: check APCA_API_KEY_ID and APCA_API_SECRET_KEY", status=status, code=code
+        )
+    if status == 404:
+        return NotFound(text, status=status, code=code)
+    if status == 422 and code == CODE_BAD_PARAMETER and "client_order_id must be unique" in words:
+        return IdTaken(text, status=status, code=code)
+    if 400 <= status < 500 and status != 429 and status != 408:
+        return Refused(text, status=status, code=code)
+    return Unknown(text)
+
+
+def _words(error: APIError) -> tuple[str, int]:
+    """The broker's message and code; the start of the body and 0 where it is not its JSON."""
+    try:
+        return str(error.message), int(error.code)
+    except (ValueError, KeyError, TypeError):
+        return str(error)[:200], 0

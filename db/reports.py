@@ -1,0 +1,234 @@
+"""What is asked of the record afterwards: sums over cycles, reasons, the last report."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Select, String, cast, func, select
+from sqlalchemy.orm import Session
+
+from db.schema import (
+    account_marks,
+    accounts,
+    assignment_risks,
+    candidates,
+    cycles,
+    fills,
+    greeks,
+    intents,
+    orders,
+    positions,
+    quotes,
+    snapshots,
+    steps,
+    structure_legs,
+    structures,
+    verdicts,
+)
+from domain.cycle import Cycle
+from domain.orders import Purpose
+from domain.summary import HeldStructure, ShortRisk, StepTotal, Summary
+
+
+def cycles_between(session: Session, account_id: int, start: datetime, end: datetime) -> list[int]:
+    """Ids of the account's cycles whose slot lies in [start, end)."""
+    rows = session.execute(
+        select(cycles.c.id)
+        .where(cycles.c.account_id == account_id, cycles.c.slot >= start, cycles.c.slot < end)
+        .order_by(cycles.c.slot)
+    )
+    return list(rows.scalars())
+
+
+def summarize(
+    session: Session, account_id: int, cycle_ids: Sequence[int], day: date | None
+) -> Summary:
+    """The numbers of these cycles, and the account's books as last read."""
+    mine = cycles.c.id.in_(cycle_ids)
+    of_cycles = candidates.c.cycle_id.in_(cycle_ids)
+    entries = of_cycles & (candidates.c.purpose == Purpose.OPEN)
+    contracts = select(func.count()).select_from(quotes).join(snapshots)
+    flags = (
+        select(func.coalesce(greeks.c.flag, "solved"), func.count())
+        .join(snapshots, snapshots.c.id == greeks.c.snapshot_id)
+        .where(snapshots.c.cycle_id.in_(cycle_ids))
+        .group_by(greeks.c.flag)
+    )
+    flagged = _counts(session, flags)
+    skips = select(cycles.c.reason).where(mine, cycles.c.reason.is_not(None)).distinct()
+    denied = (
+        select(verdicts.c.check_name, func.count())
+        .join(candidates, candidates.c.id == verdicts.c.candidate_id)
+        .where(of_cycles, ~verdicts.c.passed)
+        .group_by(verdicts.c.check_name)
+    )
+    ruled = select(candidates.c.rule, func.count()).where(entries, ~candidates.c.is_accepted)
+    money = session.execute(
+        select(account_marks)
+        .where(account_marks.c.cycle_id.in_(cycle_ids))
+        .order_by(account_marks.c.marked_at.desc(), account_marks.c.cycle_id.desc())
+        .limit(1)
+    ).first()
+    return Summary(
+        account=session.execute(
+            select(accounts.c.number).where(accounts.c.id == account_id)
+        ).scalar_one(),
+        day=day,
+        cycles=_counts(
+            session, select(cycles.c.state, func.count()).where(mine).group_by(cycles.c.state)
+        ),
+        skips=tuple(sorted(session.execute(skips).scalars())),
+        contracts=_count(session, contracts.where(snapshots.c.cycle_id.in_(cycle_ids))),
+        priced=flagged.pop("solved", 0),
+        flags=flagged,
+        candidates=_count(session, select(func.count()).select_from(candidates).where(of_cycles)),
+        accepted=_count(
+            session,
+            select(func.count()).select_from(candidates).where(of_cycles, candidates.c.is_accepted),
+        ),
+        turned_down=_counts(session, ruled.group_by(candidates.c.rule)),
+        denials=_counts(session, denied),
+        intents=_counts(
+            session,
+            select(intents.c.state, func.count())
+            .where(intents.c.cycle_id.in_(cycle_ids))
+            .group_by(intents.c.state),
+        ),
+        positions=_positions(session, account_id),
+        structures=_structures(session, account_id),
+        cash_usd=money.cash if money else None,
+        equity_usd=money.equity if money else None,
+        profit_usd=money.equity - money.last_equity if money else None,
+        buying_power_usd=money.options_buying_power if money else None,
+        assignment=_assignment(session, cycle_ids),
+        steps=_steps(session, cycle_ids),
+        **_traded(session, account_id, cycle_ids),
+    )
+
+
+def _counts(session: Session, query: Select[Any]) -> dict[str, int]:
+    """Name -> count of a grouped query, the largest first."""
+    rows = [(str(name), int(count)) for name, count in session.execute(query)]
+    return dict(sorted(rows, key=lambda row: (-row[1], row[0])))
+
+
+def _count(session: Session, query: Select[Any]) -> int:
+    return int(session.execute(query).scalar_one())
+
+
+def _traded(session: Session, account_id: int, cycle_ids: Sequence[int]) -> dict[str, int]:
+    """Orders that came of these cycles' intents, and their executions."""
+    ours = select(intents.c.client_order_id).where(intents.c.cycle_id.in_(cycle_ids))
+    parents = select(orders.c.id).where(
+        orders.c.account_id == account_id, orders.c.client_order_id.in_(ours)
+    )
+    legs = select(orders.c.id).where(orders.c.parent_id.in_(parents))
+    executions = select(func.count()).select_from(fills)
+    mine = fills.c.order_id.in_(parents) | fills.c.order_id.in_(legs)
+    return {
+        "orders": _count(session, select(func.count()).select_from(parents.subquery())),
+        "fills": _count(session, executions.where(fills.c.account_id == account_id, mine)),
+    }
+
+
+def _positions(session: Session, account_id: int) -> tuple[Any, ...]:
+    rows = session.execute(
+        select(positions.c.symbol, positions.c.quantity, positions.c.average_entry_price)
+        .where(positions.c.account_id == account_id)
+        .order_by(positions.c.symbol)
+    )
+    return tuple((row.symbol, row.quantity, row.average_entry_price) for row in rows)
+
+
+def _structures(session: Session, account_id: int) -> tuple[HeldStructure, ...]:
+    named = cast(structure_legs.c.ratio, String) + " " + structure_legs.c.symbol
+    signed = func.concat_ws(" ", structure_legs.c.side, named)
+    legs = (
+        select(func.string_agg(signed, ", "))
+        .where(structure_legs.c.structure_id == structures.c.id)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(structures, legs.label("legs"))
+        .where(structures.c.account_id == account_id)
+        .order_by(structures.c.id)
+    ).mappings()
+    return tuple(
+        HeldStructure(**{name: row[name] for name in HeldStructure.__slots__}) for row in rows
+    )
+
+
+def _assignment(session: Session, cycle_ids: Sequence[int]) -> tuple[ShortRisk, ...]:
+    rows = session.execute(
+        select(assignment_risks)
+        .where(assignment_risks.c.cycle_id.in_(cycle_ids))
+        .order_by(assignment_risks.c.symbol)
+    ).mappings()
+    return tuple(ShortRisk(**{name: row[name] for name in ShortRisk.__slots__}) for row in rows)
+
+
+def _steps(session: Session, cycle_ids: Sequence[int]) -> tuple[StepTotal, ...]:
+    rows = session.execute(
+        select(
+            steps.c.step,
+            func.count().label("runs"),
+            func.coalesce(func.sum(steps.c.row_count), 0).label("row_count"),
+            func.coalesce(func.sum(steps.c.duration_ms), 0).label("duration_ms"),
+            func.min(steps.c.started_at).label("first"),
+        )
+        .where(steps.c.cycle_id.in_(cycle_ids))
+        .group_by(steps.c.step)
+        .order_by("first", func.min(steps.c.cycle_id), steps.c.step)
+    )
+    return tuple(
+        StepTotal(
+            step=row.step, runs=row.runs, row_count=row.row_count, duration_ms=row.duration_ms
+        )
+        for row in rows
+    )
+
+
+def current_step(session: Session, account_id: int) -> str | None:
+    """The step that runs now; None between cycles."""
+    return session.execute(
+        select(steps.c.step)
+        .join(cycles, cycles.c.id == steps.c.cycle_id)
+        .where(cycles.c.account_id == account_id, cycles.c.state == "running")
+        .where(steps.c.duration_ms.is_(None))
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def candidate_table(session: Session, cycle: Cycle) -> list[dict[str, str]]:
+    """Every candidate of a cycle with what decided it, for people."""
+    failed = (
+        select(func.string_agg(verdicts.c.check_name, ", "))
+        .where(verdicts.c.candidate_id == candidates.c.id, ~verdicts.c.passed)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(candidates, failed.label("denied"), intents.c.state.label("intent"))
+        .outerjoin(intents, intents.c.candidate_id == candidates.c.id)
+        .where(candidates.c.cycle_id == cycle.id)
+        .order_by(candidates.c.underlying, candidates.c.purpose, candidates.c.expiration)
+    )
+    return [
+        {
+            "underlying": row.underlying,
+            "strategy": row.strategy,
+            "does": row.purpose,
+            "expiration": str(row.expiration or ""),
+            "natural": _short(row.price_natural),
+            "mid": _short(row.price_mid),
+            "rule": row.rule or "passed",
+            "value": _short(row.value),
+            "threshold": _short(row.threshold),
+            "risk": row.denied or "",
+            "intent": row.intent or "",
+        }
+        for row in rows
+    ]
+
+
+def _short(value: object) -> str:
+    return "" if value is None else f"{float(str(value)):.4g}"

@@ -1,0 +1,30 @@
+"""What a flow knows of its own run: its id, its scheduled slot, how it says that it skipped."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.states import Completed
+
+from domain.cycle import Skip
+
+
+def run_id() -> UUID | None:
+    """The id of this flow run; None when called as a plain function."""
+    context = FlowRunContext.get()
+    return context.flow_run.id if context is not None and context.flow_run is not None else None
+
+
+def scheduled_slot() -> datetime | None:
+    """The slot a schedule started this run for, UTC; None for a run by hand."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or not context.flow_run.auto_scheduled:
+        return None
+    expected = context.flow_run.expected_start_time
+    return None if expected is None else expected.astimezone(UTC)
+
+
+def skipped(skip: Skip) -> State[None]:
+    """A completed state that the UI shows as Skipped, with the reason."""
+    return Completed(name="Skipped", message=skip.reason)

@@ -1,0 +1,89 @@
+"""What every task needs: the broker, the broker's clock, a transaction, a step in the ledger."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+import structlog
+from sqlalchemy.orm import Session
+
+from broker.client import Broker, Keys
+from broker.errors import Unknown
+from db import cycles
+from db import session as database
+from domain.cycle import Cycle
+from tasks.settings import settings
+
+LOGGER = "strikeflow"
+#: A read is safe to repeat, and only what nobody answered is worth repeating.
+READ_RETRIES, READ_RETRY_DELAYS_S = 3, [1.0, 5.0, 15.0]
+
+structlog.configure(
+    processors=[
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["event"]),
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+)
+# Prefect attaches its handler to this logger but sets no level, and INFO lines would vanish.
+logging.getLogger(LOGGER).setLevel(logging.INFO)
+log: structlog.stdlib.BoundLogger = structlog.get_logger(LOGGER)
+
+
+@lru_cache(maxsize=1)
+def broker() -> Broker:
+    """The broker of this process's settings."""
+    key_id, secret_key = settings().required_keys()
+    return Broker(
+        Keys(key_id=key_id, secret_key=secret_key),
+        url=settings().broker_url,
+        is_live=settings().is_live,
+    )
+
+
+def now() -> datetime:
+    """The broker's clock, the only clock of a cycle."""
+    return broker().clock().now
+
+
+def transaction() -> AbstractContextManager[Session]:
+    """One transaction on our database."""
+    return database.transaction(settings().required_database_url())
+
+
+@dataclass(kw_only=True, slots=True)
+class Step:
+    """What a step says of itself when it ends."""
+
+    now: datetime
+    row_count: int = 0
+    note: str | None = None
+
+
+@contextmanager
+def step(cycle: Cycle, name: str) -> Iterator[Step]:
+    """A step of a cycle in the ledger: begun before the work, ended only when it succeeded."""
+    began_s = time.monotonic()
+    this = Step(now=now())
+    with transaction() as session:
+        cycles.begin_step(session, cycle, name, this.now)
+    yield this
+    duration_ms = round((time.monotonic() - began_s) * 1000)
+    with transaction() as session:
+        cycles.end_step(session, cycle, name, duration_ms, (this.row_count, this.note))
+    log.info(name, slot=f"{cycle.slot:%Y-%m-%dT%H:%MZ}", rows=this.row_count, note=this.note)
+
+
+def is_unanswered(_task: object, _run: object, state: object) -> bool:
+    """Whether a failed task failed for want of an answer; a refusal stays a refusal."""
+    try:
+        state.result()  # type: ignore[attr-defined]  # a Prefect State
+    except Unknown:
+        return True
+    except Exception:  # the orchestrator raises it again right after asking
+        return False
+    return False

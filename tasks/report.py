@@ -1,0 +1,129 @@
+"""Report: what a cycle did, and at the end of the day what tonight's assignments may bring."""
+
+from decimal import Decimal
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from broker.parse import parse_money
+from db import books, cycles, reports
+from domain import calendar
+from domain.contracts import is_option, parse_symbol
+from domain.cycle import Cycle
+from domain.records import Position
+from domain.report import assignment_risks
+from domain.summary import Summary
+from tasks.context import broker, step, transaction
+
+
+@task(cache_policy=NO_CACHE)
+def report(cycle: Cycle) -> None:
+    """Publish the cycle's summary and its candidates, traded or not, as artifacts."""
+    with step(cycle, "report") as this:
+        with transaction() as session:
+            summary = reports.summarize(session, cycle.account_id, [cycle.id], None)
+            table = reports.candidate_table(session, cycle)
+        this.row_count = len(table)
+        publish(cycle, summary, table)
+
+
+@task(cache_policy=NO_CACHE)
+def assignment_report(cycle: Cycle) -> None:
+    """Store and publish which short legs may become shares tonight, and mark the day's profit."""
+    with step(cycle, "assignment_report") as this:
+        with transaction() as session:
+            held = books.read_positions(session, cycle.account_id)
+            money = books.read_money(session, cycle)
+        shorts = [p for p in held if is_option(p.symbol) and p.quantity < 0]
+        risks = assignment_risks(shorts, _spots(shorts), _mids(shorts), cycle.slot)
+        day = calendar.trading_day(cycle.slot)
+        with transaction() as session:
+            books.replace_assignment_risks(session, cycle, risks)
+            if money is not None:
+                equity, last_equity, _ = money
+                cycles.mark_day(session, cycle, day, last_equity, equity)
+            summary = reports.summarize(session, cycle.account_id, [cycle.id], day)
+        this.row_count = len(risks)
+        create_markdown_artifact(
+            key="assignment-report", markdown=assignment_markdown(summary), description=str(day)
+        )
+
+
+def _spots(shorts: list[Position]) -> dict[str, Decimal]:
+    stocks = sorted({parse_symbol(p.symbol).root.rstrip("0123456789") for p in shorts})
+    return {name: spot for name, spot in broker().spots(stocks).items() if spot is not None}
+
+
+def _mids(shorts: list[Position]) -> dict[str, Decimal]:
+    """Mid of each short's two-sided quote; one without is missing."""
+    mids = {}
+    for symbol, snapshot in broker().snapshots([p.symbol for p in shorts]).items():
+        quote = snapshot.get("latestQuote")
+        if isinstance(quote, dict):
+            bid, ask = parse_money(quote.get("bp") or 0), parse_money(quote.get("ap") or 0)
+            if 0 < bid <= ask:
+                mids[symbol] = (bid + ask) / 2
+    return mids
+
+
+def publish(cycle: Cycle, summary: Summary, table: list[dict[str, str]]) -> None:
+    """The cycle's artifacts; stable keys, so that the UI keeps the versions together."""
+    slot = f"{cycle.slot.astimezone(calendar.NEW_YORK):%Y-%m-%d %H:%M} New York"
+    create_markdown_artifact(
+        key="cycle-summary", markdown=cycle_markdown(slot, summary), description=slot
+    )
+    create_table_artifact(key="candidates", table=table, description=f"Candidates of {slot}")
+
+
+def cycle_markdown(slot: str, summary: Summary) -> str:
+    """A cycle in a dozen lines."""
+    lines = [f"# Trading cycle {slot}", "", "| step | rows | ms |", "| --- | ---: | ---: |"]
+    lines += [f"| {s.step} | {s.row_count:,} | {s.duration_ms:,} |" for s in summary.steps]
+    lines += [
+        "",
+        f"- **{summary.contracts:,}** contracts, **{summary.priced:,}** priced; "
+        f"unsolved: {_listed(summary.flags)}",
+        f"- **{summary.candidates}** candidates, **{summary.accepted}** accepted; "
+        f"turned down by {_listed(summary.turned_down)}",
+        f"- risk denials: {_listed(summary.denials)}",
+        f"- intents: {_listed(summary.intents)}; **{summary.fills}** fills",
+        f"- cash **{_usd(summary.cash_usd)}**, equity **{_usd(summary.equity_usd)}**, "
+        f"today **{_usd(summary.profit_usd)}**",
+    ]
+    return "\n".join(lines)
+
+
+def assignment_markdown(summary: Summary) -> str:
+    """The assignment report: every short leg, the likeliest to be assigned first."""
+    lines = [
+        f"# Assignment report, {summary.day}",
+        "",
+        f"Cash **{_usd(summary.cash_usd)}**, equity **{_usd(summary.equity_usd)}**, "
+        f"today **{_usd(summary.profit_usd)}**.",
+        "",
+    ]
+    if not summary.assignment:
+        return "\n".join([*lines, "No short contract is held: nothing can be assigned tonight."])
+    lines += [
+        "| short contract | qty | days left | in the money | extrinsic | tonight | shares | cash |",
+        "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
+    ]
+    lines += [
+        f"| {r.symbol} | {r.quantity} | {r.days_to_expiry} | {_share(r.moneyness)} "
+        f"| {_usd(r.extrinsic)} | {r.likelihood} | {r.shares:+,} | {_usd(r.cash_usd)} |"
+        for r in summary.assignment
+    ]
+    return "\n".join(lines)
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
+
+
+def _usd(amount: Decimal | None) -> str:
+    return "unknown" if amount is None else f"${amount:,.2f}".replace("$-", "-$")
+
+
+def _share(part: Decimal | None) -> str:
+    return "unknown" if part is None else f"{part:.2%}"

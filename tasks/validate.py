@@ -1,0 +1,129 @@
+"""Validate risk: a verdict of every check for every entry, and intents for what passes."""
+
+from decimal import Decimal
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from sqlalchemy.orm import Session
+
+from db import books, candidates, halts, intents, snapshots
+from domain import risk
+from domain.candidates import Candidate, loss_usd_one
+from domain.contracts import is_option, parse_symbol
+from domain.cycle import Cycle
+from domain.orders import (
+    SHARES_PER_CONTRACT,
+    OrderIntent,
+    Purpose,
+    client_order_id,
+    lowest_terms,
+    to_limit,
+)
+from domain.records import Position
+from domain.structures import Structure
+from tasks.config import config
+from tasks.context import log, step, transaction
+
+
+@task(cache_policy=NO_CACHE)
+def validate(cycle: Cycle) -> None:
+    """Judge the accepted candidates one after the other against a book that holds those before,
+    and plan what passes, all in one transaction: what is judged is what is stored."""
+    with step(cycle, "validate") as this, transaction() as session:
+        if candidates.has_intents(session, cycle):
+            this.note = "decided before"
+            return
+        book = _book(session, cycle)
+        alive = {s.id: s for s in intents.read_structures(session, cycle.account_id)}
+        planned = 0
+        for candidate_id, candidate in candidates.read_accepted(session, cycle):
+            structure = alive.get(candidate.structure_id or 0)
+            intent = _intent(cycle, candidate, structure, book)
+            greeks = snapshots.read_greeks(session, cycle, [leg.symbol for leg in intent.legs])
+            added = risk.intent_exposure(intent, greeks)
+            verdicts = risk.verdicts(intent, book, config().limits, added)
+            candidates.save_verdicts(session, candidate_id, verdicts)
+            this.row_count += len(verdicts)
+            denied = [verdict.check for verdict in verdicts if not verdict.passed]
+            if denied:
+                log.info("denied", candidate=candidate_id, checks=[str(check) for check in denied])
+                continue
+            origin = (candidate_id, candidate.structure_id)
+            intents.plan_intent(session, cycle, intent, origin, this.now)
+            planned += 1
+            if intent.purpose is Purpose.OPEN:
+                book = book.with_intent(intent, added)
+        this.note = f"{planned} planned"
+
+
+def _intent(
+    cycle: Cycle, candidate: Candidate, structure: Structure | None, book: risk.Book
+) -> OrderIntent:
+    """The order that a candidate becomes: entries as large as the limits allow, exits whole."""
+    if candidate.price_natural is None:
+        raise ValueError(f"an accepted {candidate.strategy} of {candidate.underlying} has no price")
+    limit = to_limit(float(candidate.price_natural))
+    if candidate.purpose is Purpose.CLOSE:
+        assert structure is not None
+        quantity, loss = structure.quantity, Decimal(0)
+    else:
+        one = loss_usd_one(candidate, limit)
+        quantity = risk.largest_quantity(one, book.equity, config().limits)
+        loss = one * quantity
+    legs, quantity = lowest_terms(candidate.legs, quantity)
+    return OrderIntent(
+        client_order_id=client_order_id(
+            cycle.account, candidate.strategy, cycle.slot, candidate.purpose, legs
+        ),
+        strategy=candidate.strategy,
+        underlying=candidate.underlying,
+        purpose=candidate.purpose,
+        legs=legs,
+        quantity=quantity,
+        limit_price=limit,
+        loss_usd_worst=loss,
+    )
+
+
+def _book(session: Session, cycle: Cycle) -> risk.Book:
+    money = books.read_money(session, cycle)
+    if money is None:
+        raise LookupError(f"cycle {cycle.id} has not read the account: reconcile comes first")
+    equity, last_equity, buying_power = money
+    held = books.read_positions(session, cycle.account_id)
+    losses = risk.worst_losses(held, {p.symbol: _underlying(p.symbol) for p in held})
+    for underlying, loss in intents.live_losses(session, cycle.account_id).items():
+        losses[underlying] = losses.get(underlying, Decimal(0)) + loss
+    return risk.Book(
+        is_halted=halts.standing_halt(session, cycle.account_id) is not None,
+        equity=equity,
+        options_buying_power=buying_power,
+        day_profit_usd=equity - last_equity,
+        loss_usd_worst=losses,
+        exposure=_exposure(session, cycle, held),
+    )
+
+
+def _exposure(session: Session, cycle: Cycle, held: list[Position]) -> risk.Exposure:
+    """What is held and what is on its way, as if all of that had filled."""
+    live = intents.read_live(session, cycle.account_id)
+    symbols = {p.symbol for p in held} | {leg.symbol for one in live for leg in one.intent.legs}
+    greeks = snapshots.read_greeks(session, cycle, symbols)
+    for taken in snapshots.read_snapshots(session, cycle):
+        if taken.spot is not None:
+            share = risk.Greek(spot=float(taken.spot), delta=1.0, gamma=0.0, theta=0.0)
+            greeks[taken.underlying] = share
+    total = risk.Exposure()
+    for position in held:
+        shares = float(position.quantity) * (
+            SHARES_PER_CONTRACT if is_option(position.symbol) else 1
+        )
+        total += risk.exposure(greeks.get(position.symbol), shares)
+    for one in live:
+        if one.intent.purpose is Purpose.OPEN:
+            total += risk.intent_exposure(one.intent, greeks)
+    return total
+
+
+def _underlying(symbol: str) -> str:
+    return parse_symbol(symbol).root.rstrip("0123456789") if is_option(symbol) else symbol
