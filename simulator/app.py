@@ -56,6 +56,13 @@ DATA_READS: dict[str, Answer] = {
 }
 
 
+class Json(JSONResponse):
+    """ASCII, so that any text a client sent can be said back; NaN raises."""
+
+    def render(self, content: object) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
 class Server:
     """One exchange behind HTTP. Requests are answered one at a time, in order."""
 
@@ -69,7 +76,7 @@ class Server:
 
         async def endpoint(request: Request) -> Response:
             name = request.path_params.get("name", "")
-            return JSONResponse(answer(self.exchange, request.query_params, name))
+            return Json(answer(self.exchange, request.query_params, name))
 
         return self.guarded(endpoint, is_data=is_data)
 
@@ -79,7 +86,7 @@ class Server:
         async def guard(request: Request) -> Response:
             if not self._may_ask(request):
                 body = {"code": 40110000, "message": "request is not authorized"}
-                return JSONResponse(body, status_code=401)
+                return Json(body, status_code=401)
             self.exchange.advance(self.pace.now(self.exchange.now))
             try:
                 return await endpoint(request)
@@ -90,7 +97,7 @@ class Server:
             body = {"message": refusal.message}
             if not is_data:
                 body = {"code": refusal.code, "message": refusal.message, **refusal.extra}
-            return JSONResponse(body, status_code=refusal.status)
+            return Json(body, status_code=refusal.status)
 
         return guard
 
@@ -114,7 +121,7 @@ class Server:
         order = self.exchange.place(await _body(request))
         shown = wire.order(order)
         self.exchange.route()
-        return JSONResponse(shown)
+        return Json(shown)
 
     async def cancel(self, request: Request) -> Response:
         """DELETE /v2/orders/{id}."""
@@ -123,7 +130,7 @@ class Server:
 
     async def cancel_all(self, request: Request) -> Response:
         """DELETE /v2/orders."""
-        return JSONResponse(routes_trading.cancel_all(self.exchange), status_code=207)
+        return Json(routes_trading.cancel_all(self.exchange), status_code=207)
 
     # The simulator's own
 
@@ -134,18 +141,18 @@ class Server:
             to = parse_moment(str(body["now"] if isinstance(body, dict) else ""))
         except (Refusal, KeyError, ValueError):
             message = 'the body must be {"now": "2026-11-20T15:00:00Z"}'
-            return JSONResponse({"message": message}, status_code=400)
+            return Json({"message": message}, status_code=400)
         try:
             self.exchange.advance(to)
         except ClockError as problem:
-            return JSONResponse({"message": str(problem)}, status_code=409)
+            return Json({"message": str(problem)}, status_code=409)
         self.pace.restart(to)
-        return JSONResponse(self._health())
+        return Json(self._health())
 
     async def health(self, request: Request) -> Response:
         """GET /sim/health: no keys needed."""
         self.exchange.advance(self.pace.now(self.exchange.now))
-        return JSONResponse(self._health())
+        return Json(self._health())
 
     def _health(self) -> dict[str, object]:
         exchange = self.exchange
@@ -162,7 +169,7 @@ class Server:
 
     async def state(self, request: Request) -> Response:
         """GET /sim/state: everything the account is."""
-        return JSONResponse(state(self.exchange))
+        return Json(state(self.exchange))
 
 
 def state(exchange: Exchange) -> dict[str, object]:
@@ -199,8 +206,8 @@ async def _no_such_endpoint(request: Request, problem: Exception) -> Response:
     body = {"code": NOT_FOUND, "message": "endpoint not found"}
     if isinstance(problem, HTTPException) and problem.status_code not in {404, 405}:
         body = {"code": MALFORMED, "message": problem.detail}
-        return JSONResponse(body, status_code=problem.status_code)
-    return JSONResponse(body, status_code=404)
+        return Json(body, status_code=problem.status_code)
+    return Json(body, status_code=404)
 
 
 def create_app(exchange: Exchange, pace: Pace | None = None) -> Starlette:

@@ -12,6 +12,7 @@ from simulator.symbols import Contract
 from simulator.times import parse_moment
 
 SUNDAY = 6
+YEAR_MAX = 2200
 
 Item = TypeVar("Item")
 Query = Mapping[str, str]
@@ -47,7 +48,10 @@ def choice(query: Query, key: str, allowed: Sequence[str], default: str) -> str:
 
 def day(query: Query, key: str) -> date | None:
     """None when absent. A moment counts as its day."""
-    return _read(query, key, lambda text: date.fromisoformat(text[:10]))
+    found = _read(query, key, lambda text: date.fromisoformat(text[:10]))
+    if found is not None and not 1970 <= found.year <= YEAR_MAX:
+        raise BadQuery(f"invalid {key}: {found}")
+    return found
 
 
 def moment(query: Query, key: str) -> int | None:

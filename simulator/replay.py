@@ -35,11 +35,10 @@ class Replay:
         }
         self._closes = _read_closes(folder / "trading-days.csv")
         self._actions = _read_actions(folder / "corporate-actions.csv")
-        self._contracts = {
-            contract.symbol: (recording.day, contract)
-            for _, recording in reversed(recordings)
-            for contract in recording.contracts
-        }
+        self._listed: dict[str, list[tuple[date, Contract]]] = {}
+        for _, recording in sorted(recordings, key=lambda pair: pair[1].day):
+            for contract in recording.contracts:
+                self._listed.setdefault(contract.symbol, []).append((recording.day, contract))
         self._chains: dict[tuple[str, int], Chain] = {}
 
     def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
@@ -53,8 +52,9 @@ class Replay:
         return [found[symbol] for symbol in sorted(found)]
 
     def contract(self, symbol: str, now: int) -> Contract | None:
-        day, contract = self._contracts.get(symbol, (None, None))
-        return contract if day is not None and day <= new_york_day(now) else None
+        today = new_york_day(now)
+        listed = [contract for day, contract in self._listed.get(symbol, ()) if day <= today]
+        return listed[-1] if listed else None
 
     def chain(self, underlying: str, now: int) -> Chain | None:
         if underlying not in self._recordings:
@@ -88,12 +88,10 @@ class Replay:
         if not is_option_symbol(symbol):
             close = self.official_close(symbol, session.day)
             return None if close is None else (session.day, close)
-        found = self._contracts.get(symbol)
-        if found is None or found[0] > session.day:
-            return None
-        chain = self.chain(found[1].underlying, session.close - MINUTE)
+        contract = self.contract(symbol, session.close)
+        chain = None if contract is None else self.chain(contract.underlying, session.close - 1)
         quote = None if chain is None else chain.quote(symbol)
-        mark = None if quote is None else quote.mark()
+        mark = None if quote is None or quote.at < session.open else quote.mark()
         return None if mark is None else (session.day, mark)
 
     def minutes(self, underlying: str, start: int, end: int) -> list[Bar]:

@@ -9,7 +9,7 @@ from simulator.exchange import Exchange
 from simulator.market import Market
 from simulator.sessions import Session, Sessions
 from simulator.symbols import Contract, account_id, asset_id, plain, title
-from simulator.times import new_york, new_york_text, rfc3339
+from simulator.times import new_york, new_york_text, rfc3339, rfc3339_short
 
 Json = dict[str, object]
 
@@ -168,7 +168,6 @@ def order(made: Order, *, nested: bool = True) -> Json:
         "replaced_at": None,
         "replaced_by": None,
         "replaces": None,
-        "expires_at": rfc3339(made.expires_at),
         "asset_id": asset_id(made.symbol) if made.symbol else "",
         "symbol": made.symbol,
         "asset_class": asset_class(made),
@@ -193,6 +192,7 @@ def order(made: Order, *, nested: bool = True) -> Json:
         "source": None,
     }
     if not is_parent:
+        shown["expires_at"] = rfc3339_short(made.expires_at)
         shown["position_intent"] = made.intent
     if is_leg:
         shown["ratio_qty"] = str(made.ratio)
