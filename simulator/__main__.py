@@ -114,7 +114,8 @@ def listen(host: str, port: int) -> socket.socket:
     """A bound socket; StartupError when the port is taken."""
     if not 0 <= port <= 65535:
         raise StartupError(f"--port {port} is no port; give one from 1 to 65535")
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sets TCP_NODELAY: 1 ms an answer instead of 40.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))

@@ -6,16 +6,23 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+
+from simulator.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 
 
-def start(*arguments):
+@pytest.fixture
+def start(capsys):
     """Exit code and stderr of a simulator that should not come up."""
-    command = [sys.executable, "-m", "simulator", "--port", "0", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stderr
+
+    def starting(*arguments):
+        code = main(["--port", "0", *arguments])
+        return code, capsys.readouterr().err
+
+    return starting
 
 
 def rows(**changed):
@@ -64,10 +71,6 @@ def no_bid_column(path):
     return record(path, rows().drop(columns="bid"))
 
 
-def no_rows(path):
-    return record(path, rows().iloc[:0].astype(rows().dtypes).assign(expiration=rows().expiration))
-
-
 def text_for_bid(path):
     return record(path, rows(bid="1.0"))
 
@@ -94,7 +97,9 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("make", "names", "remedy"), BROKEN)
-def test_a_bad_recording_is_one_line_that_names_it_and_the_remedy(tmp_path, make, names, remedy):
+def test_a_bad_recording_is_one_line_that_names_it_and_the_remedy(
+    start, tmp_path, make, names, remedy
+):
     folder = make(tmp_path)
     code, errors = start("--replay", str(folder), "--underlying", "GOOG", "--day", "2015-12-24")
     assert code == 2
@@ -103,11 +108,8 @@ def test_a_bad_recording_is_one_line_that_names_it_and_the_remedy(tmp_path, make
     assert remedy in errors
 
 
-def test_a_recording_without_rows_is_one_line(tmp_path):
-    frame = rows()
-    record(tmp_path, frame)
-    import pyarrow.parquet as pq
-
+def test_a_recording_without_rows_is_one_line(start, tmp_path):
+    record(tmp_path, rows())
     path = tmp_path / "GOOG-2015-12-24.parquet"
     pq.write_table(pq.read_table(path).slice(0, 0), path)
     code, errors = start("--replay", str(tmp_path), "--underlying", "GOOG")
@@ -125,18 +127,19 @@ def test_a_recording_without_rows_is_one_line(tmp_path):
         (("--port", "99999"), "--port 99999 is no port"),
     ],
 )
-def test_a_bad_argument_is_one_line_that_names_it(arguments, names):
+def test_a_bad_argument_is_one_line_that_names_it(start, arguments, names):
     code, errors = start(*arguments)
     assert (code, errors.count("\n")) == (2, 1)
     assert names in errors
 
 
-def test_a_port_in_use_is_one_line_that_names_it():
+def test_a_port_in_use_is_one_line_and_exit_code_2_of_the_process():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        code, errors = start("--port", str(port))
-    assert (code, errors.count("\n")) == (2, 1)
-    assert f"127.0.0.1:{port}" in errors
-    assert "--port" in errors
+        command = [sys.executable, "-m", "simulator", "--port", str(port)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "--port" in done.stderr
