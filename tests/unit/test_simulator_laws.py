@@ -69,7 +69,28 @@ multilegs = st.builds(
     st.integers(1, 3),
     st.sampled_from(["-5", "-1", "0", "1", "20"]),
 )
-steps = st.lists(st.one_of(singles, multilegs, st.integers(1, 600)), max_size=14)
+verticals = st.builds(
+    lambda bought, sold, end, right, limit: {
+        "order_class": "mleg",
+        "qty": 1,
+        "type": "limit",
+        "limit_price": limit,
+        "time_in_force": "day",
+        "legs": [
+            {"symbol": f"SPY{end}{right}00{strike}000", "position_intent": i, "ratio_qty": 1}
+            for strike, i in ((bought, "buy_to_open"), (sold, "sell_to_open"))
+        ],
+    },
+    st.sampled_from([585, 590, 595]),
+    st.sampled_from([600, 605, 610]),
+    st.sampled_from(["261120", "261123"]),
+    st.sampled_from("CP"),
+    st.sampled_from(["-1", "0", "20"]),
+)
+CLOSE = "close"  # everything that is held, one order a contract
+steps = st.lists(
+    st.one_of(verticals, singles, multilegs, st.integers(1, 90), st.just(CLOSE)), max_size=16
+)
 
 
 def live(broker, plan):
@@ -79,12 +100,26 @@ def live(broker, plan):
         if isinstance(step, int):
             broker.advance(broker.now + step * MINUTE)
             continue
-        try:
-            answers.append(broker.place(step).id)
-        except Refusal as no:
-            answers.append((no.status // 100, no.message))
-        broker.route()
+        for order in closing(broker) if step == CLOSE else [step]:
+            try:
+                answers.append(broker.place(order).id)
+            except Refusal as no:
+                answers.append((no.status // 100, no.message))
+            broker.route()
     return answers
+
+
+def closing(broker):
+    return [
+        {
+            "symbol": held.symbol,
+            "side": "buy" if held.qty < 0 else "sell",
+            "qty": abs(held.qty),
+            "type": "market",
+            "time_in_force": "day",
+        }
+        for held in list(broker.book.positions.values())
+    ]
 
 
 @settings(max_examples=60, deadline=None)
