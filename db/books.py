@@ -13,6 +13,7 @@ from db.schema import (
     account_marks,
     activities,
     assignment_risks,
+    cycles,
     fills,
     orders,
     positions,
@@ -125,6 +126,18 @@ def read_money(session: Session, cycle: Cycle) -> tuple[Decimal, Decimal, Decima
         ).where(account_marks.c.cycle_id == cycle.id)
     ).first()
     return None if row is None else (row.equity, row.last_equity, row.options_buying_power)
+
+
+def opening_equity(session: Session, account_id: int, since: datetime) -> Decimal | None:
+    """Equity at the close before `since`, as the first cycle from then on read it. The broker may
+    move its own figure on as soon as the day ends. None before any cycle."""
+    return session.execute(
+        select(account_marks.c.last_equity)
+        .join(cycles, cycles.c.id == account_marks.c.cycle_id)
+        .where(cycles.c.account_id == account_id, cycles.c.slot >= since)
+        .order_by(cycles.c.slot)
+        .limit(1)
+    ).scalar_one_or_none()
 
 
 def replace_assignment_risks(

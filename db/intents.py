@@ -208,11 +208,12 @@ def _structure(session: Session, row: Row[Any]) -> Structure:
         state=StructureState(row.state),
         quantity=row.quantity,
         entry_price=Decimal(0) if row.entry_price is None else row.entry_price,
-        legs=_structure_legs(session, row.id),
+        legs=read_structure_legs(session, row.id),
     )
 
 
-def _structure_legs(session: Session, structure_id: int) -> tuple[Leg, ...]:
+def read_structure_legs(session: Session, structure_id: int) -> tuple[Leg, ...]:
+    """Its legs in the order they were sent."""
     rows = session.execute(
         select(structure_legs)
         .where(structure_legs.c.structure_id == structure_id)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, String, cast, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from db.intents import read_structure_legs
 from db.schema import (
     account_marks,
     accounts,
@@ -21,7 +22,6 @@ from db.schema import (
     quotes,
     snapshots,
     steps,
-    structure_legs,
     structures,
     verdicts,
 )
@@ -63,12 +63,12 @@ def summarize(
         .group_by(verdicts.c.check_name)
     )
     ruled = select(candidates.c.rule, func.count()).where(entries, ~candidates.c.is_accepted)
-    money = session.execute(
+    marks = session.execute(
         select(account_marks)
         .where(account_marks.c.cycle_id.in_(cycle_ids))
-        .order_by(account_marks.c.marked_at.desc(), account_marks.c.cycle_id.desc())
-        .limit(1)
-    ).first()
+        .order_by(account_marks.c.marked_at, account_marks.c.cycle_id)
+    ).all()
+    money = marks[-1] if marks else None
     return Summary(
         account=session.execute(
             select(accounts.c.number).where(accounts.c.id == account_id)
@@ -98,7 +98,7 @@ def summarize(
         structures=_structures(session, account_id),
         cash_usd=money.cash if money else None,
         equity_usd=money.equity if money else None,
-        profit_usd=money.equity - money.last_equity if money else None,
+        profit_usd=money.equity - marks[0].last_equity if money else None,
         buying_power_usd=money.options_buying_power if money else None,
         assignment=_assignment(session, cycle_ids),
         steps=_steps(session, cycle_ids),
@@ -141,20 +141,15 @@ def _positions(session: Session, account_id: int) -> tuple[Any, ...]:
 
 
 def _structures(session: Session, account_id: int) -> tuple[HeldStructure, ...]:
-    named = cast(structure_legs.c.ratio, String) + " " + structure_legs.c.symbol
-    signed = func.concat_ws(" ", structure_legs.c.side, named)
-    legs = (
-        select(func.string_agg(signed, ", "))
-        .where(structure_legs.c.structure_id == structures.c.id)
-        .scalar_subquery()
-    )
+    own = [name for name in HeldStructure.__slots__ if name != "legs"]
     rows = session.execute(
-        select(structures, legs.label("legs"))
-        .where(structures.c.account_id == account_id)
-        .order_by(structures.c.id)
+        select(structures).where(structures.c.account_id == account_id).order_by(structures.c.id)
     ).mappings()
     return tuple(
-        HeldStructure(**{name: row[name] for name in HeldStructure.__slots__}) for row in rows
+        HeldStructure(
+            **{name: row[name] for name in own}, legs=read_structure_legs(session, row["id"])
+        )
+        for row in rows
     )
 
 

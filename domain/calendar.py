@@ -131,3 +131,9 @@ def close_of(moment: datetime) -> datetime:
     """The close of the session on the day of `moment`; on a day without one, `moment` itself."""
     hours = session(trading_day(moment))
     return moment if hours is None else hours.close
+
+
+def open_of(moment: datetime) -> datetime:
+    """The open of the session on the day of `moment`; on a day without one, `moment` itself."""
+    hours = session(trading_day(moment))
+    return moment if hours is None else hours.open

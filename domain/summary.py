@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from domain.orders import Leg
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepTotal:
@@ -27,7 +29,7 @@ class HeldStructure:
     entry_price: Decimal | None
     exit_price: Decimal | None
     realized_usd: Decimal | None
-    legs: str
+    legs: tuple[Leg, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +73,7 @@ class Summary:
     structures: tuple[HeldStructure, ...]
     cash_usd: Decimal | None
     equity_usd: Decimal | None
-    profit_usd: Decimal | None
+    profit_usd: Decimal | None  # since the close before the first of the cycles
     buying_power_usd: Decimal | None
     assignment: tuple[ShortRisk, ...]
     steps: tuple[StepTotal, ...]

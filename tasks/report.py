@@ -40,9 +40,9 @@ def assignment_report(cycle: Cycle) -> None:
         day = calendar.trading_day(cycle.slot)
         with transaction() as session:
             books.replace_assignment_risks(session, cycle, risks)
-            if money is not None:
-                equity, last_equity, _ = money
-                cycles.mark_day(session, cycle, day, last_equity, equity)
+            opening = books.opening_equity(session, cycle.account_id, calendar.open_of(cycle.slot))
+            if money is not None and opening is not None:
+                cycles.mark_day(session, cycle, day, opening, money[0])
             summary = reports.summarize(session, cycle.account_id, [cycle.id], day)
         this.row_count = len(risks)
         create_markdown_artifact(

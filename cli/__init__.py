@@ -1,0 +1,1 @@
+"""The command line: start, stop, ask. No decision, no SQL."""

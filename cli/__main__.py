@@ -1,0 +1,105 @@
+"""`./strikeflow`: every command, and one clear line when one cannot run."""
+
+import os
+import signal
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cli.errors import EXIT_CANNOT_RUN, TOLD
+from cli.services import ROOT
+
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    help="An options-trading pipeline on Alpaca: Prefect runs it, Postgres remembers it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.command()
+def demo(  # noqa: PLR0913 - one parameter an option
+    seed: Annotated[int, typer.Option(help="Of the synthetic market.")] = 7,
+    replay: Annotated[
+        Path | None, typer.Option(help="Folder of recorded quotes, in the tidy Parquet layout.")
+    ] = None,
+    underlying: Annotated[
+        list[str] | None, typer.Option(help="What to watch; may be repeated.")
+    ] = None,
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The trading day to play.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="End with the summary as one line.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the UI up until Ctrl-C.")] = False,
+    ui_port: Annotated[int, typer.Option(help="Of the Prefect UI, on loopback.")] = 4200,
+) -> None:
+    """Run one whole trading day on real parts, and print what it did."""
+    from cli import demo as stage_demo
+    from cli import show
+
+    market = stage_demo.Market(
+        seed=seed,
+        day=_date(day),
+        replay=replay,
+        underlyings=tuple(name.upper() for name in underlying or ()),
+    )
+    console = Console(stderr=json)
+    with console.status("starting") as status, stage_demo.stage(market, ui_port, status) as on:
+        played = stage_demo.play(on, console, status)
+        seconds = round(played.seconds, 1)
+        footer = f"{seconds} s for the day. Every run is in the Prefect UI: {on.ui_url}"
+        status.stop()
+        show.print_summary(
+            console, played.summary, f"{on.account}  {played.summary.day:%A %d %B %Y}", footer
+        )
+        if json:
+            sys.stdout.write(
+                show.as_json(played.summary, {"seconds": seconds, "ui": on.ui_url}) + "\n"
+            )
+            sys.stdout.flush()
+        if keep:
+            console.print("The UI stays up until Ctrl-C.")
+            signal.pause()
+
+
+def _date(moment: datetime | None) -> date | None:
+    return None if moment is None else moment.date()
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def simulator(context: typer.Context) -> None:
+    """Run the broker simulator alone; `simulator --help` shows its options."""
+    os.execv(sys.executable, [sys.executable, "-m", "simulator", *context.args])
+
+
+def main() -> int:
+    """Run the command; an expected error is one line on stderr and exit code 2."""
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, _leave)
+    try:
+        app(standalone_mode=True)
+    except TOLD as error:
+        sys.stderr.write(f"strikeflow: {' '.join(str(error).split())}\n")
+        return EXIT_CANNOT_RUN
+    except KeyboardInterrupt:
+        sys.stderr.write("strikeflow: stopped\n")
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def _leave(signal_number: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does, so that everything started is stopped."""
+    raise KeyboardInterrupt(signal_number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+
+__all__ = ["ROOT", "app", "main"]
