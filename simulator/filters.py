@@ -1,7 +1,6 @@
 """Query parameters: reading them, and applying them to contracts and lists."""
 
 from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -144,5 +143,5 @@ def _token_name(token: str | None) -> str:
         return ""
     try:
         return b64decode(token, validate=True).decode()
-    except (Base64Error, UnicodeDecodeError):
+    except ValueError:  # neither base64 nor text
         raise BadQuery("invalid page_token") from None
