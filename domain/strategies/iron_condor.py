@@ -28,9 +28,9 @@ class Rule(StrEnum):
     SHORT_DELTA = "short_delta"  # no contract within the wanted deltas on a side
     WING = "wing"  # no listed wing near the wanted width
     QUOTE_AGE = "quote_age"  # a leg's quote is older than the limit
-    OPEN_INTEREST = "open_interest"  # a leg few people hold
     SLIPPAGE = "slippage"  # mid to natural costs too much of the width
     CREDIT_SHARE = "credit_share"  # the credit at natural prices is too small for the risk
+    OPEN_INTEREST = "open_interest"  # a leg few people hold
     NOT_BEST = "not_best"  # sound, but another expiration lies nearer the target
     ALREADY_OPEN = "already_open"  # this underlying has its structures
     NO_CHAIN = "no_chain"  # the broker listed no contract, or quoted none
@@ -202,13 +202,13 @@ def _package_failures(
     age_s = float(np.max([leg["quote_age_s"] for leg in legs.values()]))
     if not age_s <= rules.quote_age_s_max:
         yield Rule.QUOTE_AGE, age_s, rules.quote_age_s_max
-    held = float(np.min([leg["open_interest"] for leg in legs.values()]))
-    if not held >= rules.open_interest_min:
-        yield Rule.OPEN_INTEREST, held, rules.open_interest_min
     if not (mid - natural) / width <= rules.slippage_share_max:
         yield Rule.SLIPPAGE, (mid - natural) / width, rules.slippage_share_max
     if not natural / width >= rules.credit_share_min:
         yield Rule.CREDIT_SHARE, natural / width, rules.credit_share_min
+    held = float(np.min([leg["open_interest"] for leg in legs.values()]))
+    if not held >= rules.open_interest_min:
+        yield Rule.OPEN_INTEREST, held, rules.open_interest_min
 
 
 def _best_only(condors: pd.DataFrame, rules: Rules, open_count: int) -> pd.DataFrame:
