@@ -1,12 +1,10 @@
 """Halts: a person's or a failed check's stop on new risk."""
 
-from datetime import datetime
-
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db.schema import halts
+from db.schema import accounts, halts
 
 
 def standing_halt(session: Session, account_id: int) -> str | None:
@@ -16,23 +14,33 @@ def standing_halt(session: Session, account_id: int) -> str | None:
     ).scalar_one_or_none()
 
 
-def set_halt(session: Session, account_id: int, reason: str, now: datetime) -> bool:
+def set_halt(session: Session, account_id: int, reason: str) -> bool:
     """Set a halt; False when one stands already."""
     row = session.execute(
         insert(halts)
-        .values(account_id=account_id, reason=reason, set_at=now)
+        .values(account_id=account_id, reason=reason)
         .on_conflict_do_nothing()
         .returning(halts.c.id)
     )
     return row.first() is not None
 
 
-def clear_halt(session: Session, account_id: int, now: datetime) -> bool:
+def clear_halt(session: Session, account_id: int) -> bool:
     """Clear the halt; False when none stood."""
     row = session.execute(
         update(halts)
         .where(halts.c.account_id == account_id, halts.c.cleared_at.is_(None))
-        .values(cleared_at=now)
+        .values(cleared_at=func.now())
         .returning(halts.c.id)
     )
     return row.first() is not None
+
+
+def accounts_of(session: Session, environment: str) -> list[tuple[int, str]]:
+    """Id and number of every account seen in an environment, the newest first."""
+    rows = session.execute(
+        select(accounts.c.id, accounts.c.number)
+        .where(accounts.c.environment == environment)
+        .order_by(accounts.c.id.desc())
+    )
+    return [(row.id, row.number) for row in rows]

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    func,
 )
 
 from db.schema.columns import INSTANT, USD, account_id, cycle_id, identity, metadata, one_of
@@ -79,13 +80,14 @@ days = Table(
 )
 
 # A stop on new risk. Checked when an intent is judged and again when it is claimed for sending.
+# Its times are the database's: a halt must be possible when the broker cannot be asked.
 halts = Table(
     "halts",
     metadata,
     identity(),
     account_id(),
     Column("reason", Text, nullable=False),
-    Column("set_at", INSTANT, nullable=False),
+    Column("set_at", INSTANT, nullable=False, server_default=func.now()),
     Column("cleared_at", INSTANT),  # null while it stands
 )
 # One halt stands at a time, so that clearing it clears all.
