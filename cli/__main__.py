@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 
 from cli.errors import EXIT_CANNOT_RUN, TOLD
-from cli.services import ROOT
 
 EXIT_INTERRUPTED = 130
 
@@ -74,6 +73,57 @@ def _date(moment: datetime | None) -> date | None:
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def test(context: typer.Context) -> None:
+    """Run every check that a change must pass; words after it go to pytest alone."""
+    from cli.check import check
+
+    raise typer.Exit(check(context.args, Console()))
+
+
+@app.command()
+def up(
+    ui_port: Annotated[int, typer.Option(help="Of the Prefect UI, on loopback.")] = 4200,
+    simulator: Annotated[
+        bool, typer.Option("--simulator", help="Trade on the simulator, in real time.")
+    ] = False,
+) -> None:
+    """Run everything that trades on this machine until Ctrl-C: database, server, worker."""
+    from cli.up import up as run_up
+
+    run_up(ui_port, simulator, Console())
+
+
+@app.command()
+def halt(reason: Annotated[str, typer.Argument(help="Why; kept with the halt.")]) -> None:
+    """Stop opening new risk at once; what closes risk still goes."""
+    from cli.operate import halt as set_halt
+
+    set_halt(reason, Console())
+
+
+@app.command()
+def resume() -> None:
+    """Clear the halt."""
+    from cli.operate import resume as clear_halt
+
+    clear_halt(Console())
+
+
+database = typer.Typer(help="The database.", no_args_is_help=True)
+app.add_typer(database, name="database")
+
+
+@database.command()
+def migrate() -> None:
+    """Bring the database at DATABASE_URL to this version's schema."""
+    from db.migrate import migrate as run_migrations
+    from tasks.settings import settings
+
+    revision = run_migrations(settings().required_database_url())
+    Console().print(f"the schema is at {revision}")
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def simulator(context: typer.Context) -> None:
     """Run the broker simulator alone; `simulator --help` shows its options."""
     os.execv(sys.executable, [sys.executable, "-m", "simulator", *context.args])
@@ -101,5 +151,3 @@ def _leave(signal_number: int, _frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     sys.exit(main())
-
-__all__ = ["ROOT", "app", "main"]

@@ -124,6 +124,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Ours, with what a child is told beside it."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+
+
 @contextmanager
 def running(
     name: str,
@@ -145,7 +150,7 @@ def running(
             stderr=output,
             stdin=subprocess.DEVNULL,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            env=child_environment(environment),
             start_new_session=True,  # Ctrl-C reaches us alone; we stop the others in order
         )
     try:

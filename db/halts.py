@@ -36,11 +36,7 @@ def clear_halt(session: Session, account_id: int) -> bool:
     return row.first() is not None
 
 
-def accounts_of(session: Session, environment: str) -> list[tuple[int, str]]:
-    """Id and number of every account seen in an environment, the newest first."""
-    rows = session.execute(
-        select(accounts.c.id, accounts.c.number)
-        .where(accounts.c.environment == environment)
-        .order_by(accounts.c.id.desc())
-    )
+def all_accounts(session: Session) -> list[tuple[int, str]]:
+    """Id and number of every account that has been seen."""
+    rows = session.execute(select(accounts.c.id, accounts.c.number).order_by(accounts.c.id))
     return [(row.id, row.number) for row in rows]

@@ -1,0 +1,36 @@
+"""What an operator does by hand: halt and resume. Needs the database and nothing else."""
+
+from collections.abc import Callable
+
+from rich.console import Console
+from sqlalchemy.orm import Session
+
+from cli.errors import CannotRun
+from cli.services import our_database
+from db import halts
+from db.migrate import check_schema
+from db.session import transaction
+from tasks.settings import settings
+
+
+def halt(reason: str, console: Console) -> None:
+    """Set a halt on every account. From its commit on no opening order is claimed for sending."""
+    numbers = _each_account(lambda session, account: halts.set_halt(session, account, reason))
+    console.print(f"halted: {', '.join(numbers) or 'every account was halted already'}")
+
+
+def resume(console: Console) -> None:
+    """Clear the halt of every account."""
+    numbers = _each_account(halts.clear_halt)
+    console.print(f"trading again: {', '.join(numbers) or 'no account was halted'}")
+
+
+def _each_account(change: Callable[[Session, int], bool]) -> list[str]:
+    """The numbers of the accounts that `change` changed, in one transaction."""
+    with our_database(settings().home) as url:
+        check_schema(url)
+        with transaction(url) as session:
+            known = halts.all_accounts(session)
+            if not known:
+                raise CannotRun("no account has traded yet: there is nothing to halt")
+            return [number for account_id, number in known if change(session, account_id)]
