@@ -6,7 +6,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-_OCC = re.compile(r"^(?P<root>[A-Z]{1,6}\d?)(?P<day>\d{6})(?P<right>[CP])(?P<strike>\d{8})$")
+_OCC = re.compile(
+    r"(?P<root>[A-Z]{1,6}\d?)(?P<day>\d{6})(?P<right>[CP])(?P<strike>\d{8})", re.ASCII
+)
 
 
 class Right(StrEnum):
@@ -45,18 +47,26 @@ def parse_symbol(symbol: str) -> Contract:
     >>> parse_symbol("AAPL140719C00093930").strike
     Decimal('93.930')
     """
-    found = _OCC.match(symbol)
+    found = _OCC.fullmatch(symbol)
     if found is None:
         raise BadSymbol(f"{symbol!r} is not an option symbol such as SPY261218P00600000")
+    try:
+        expiration = datetime.strptime(found["day"], "%y%m%d").date()  # noqa: DTZ007 - a date, no instant
+    except ValueError:
+        raise BadSymbol(f"{symbol!r} expires on a day that no calendar has") from None
     return Contract(
         symbol=symbol,
         root=found["root"],
-        expiration=datetime.strptime(found["day"], "%y%m%d").date(),  # noqa: DTZ007 - a date, no instant
+        expiration=expiration,
         right=Right(found["right"]),
         strike=Decimal(found["strike"]).scaleb(-3),
     )
 
 
 def is_option(symbol: str) -> bool:
-    """Whether `symbol` names an option; a stock's never matches."""
-    return _OCC.match(symbol) is not None
+    """Whether `parse_symbol` reads `symbol`; a stock's never matches."""
+    try:
+        parse_symbol(symbol)
+    except BadSymbol:
+        return False
+    return True
