@@ -90,18 +90,23 @@ def price_bounds(terms: Terms) -> tuple[Floats, Floats]:
     with np.errstate(all="ignore"):
         gap = terms.discount * (terms.forward - terms.strike) * terms.sign
         most = terms.discount * np.where(terms.sign > 0, terms.forward, terms.strike)
-        return np.maximum(gap, 0.0), most
+        inside = _priceable(terms)
+        return np.where(inside, np.maximum(gap, 0.0), np.nan), np.where(inside, most, np.nan)
 
 
 def implied_volatility(terms: Terms, target: Floats) -> Floats:
-    """The volatility per year at which `price` gives `target`, USD per share, to 1e-9.
+    """The volatility per year at which `price` gives `target`, USD per share: to 1e-9 wherever
+    vega is above a millionth of spot, elsewhere as near as the rounding of `price` shows it.
 
-    NaN where the target lies outside `price_bounds`, or where the answer lies outside
+    NaN where the target is not strictly inside `price_bounds`, or where the answer lies outside
     0.0001 to 20: no volatility gives that price.
     """
     low = np.full_like(target, VOL_MIN)
     high = np.full_like(target, VOL_MAX)
-    has_root = (price(terms, low) <= target) & (target <= price(terms, high))
+    least, most = price_bounds(terms)
+    # Strictly: deep in the money `price` equals its bound at every low volatility.
+    has_root = (least < target) & (target < most)
+    has_root &= (price(terms, low) <= target) & (target <= price(terms, high))
     for _ in range(52):  # halving 20 fifty-two times is below the spacing of doubles near 0.01
         middle = (low + high) / 2
         is_low = price(terms, middle) < target
