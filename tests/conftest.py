@@ -1,26 +1,45 @@
 """Real parts for tests: a Postgres of its own, a simulator on loopback, settings that name them."""
 
+import asyncio
+import gc
+import importlib
+import re
+import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import psycopg
 import pytest
 import uvicorn
-from sqlalchemy import text
+from prefect import Task
+from sqlalchemy import Engine, text
 
 from cli.postgres import embedded_postgres
 from db import migrate
+from db.schema import metadata
 from db.session import engine
 from simulator.app import create_app
 from simulator.exchange import Exchange
+from simulator.market import Market
+from simulator.replay import open_replay
+from simulator.sessions import Sessions
+from simulator.synthetic import Synthetic
+from simulator.times import new_york_moment, utc
+from tasks import config, context, report, settings
+
+# The modules, not the flows of the same name.
+trading_flow = importlib.import_module("flows.trading_cycle")
+end_of_day_flow = importlib.import_module("flows.end_of_day")
 
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT.parent / "shared" / "market-data"
 REFERENCE = ROOT.parent / "shared" / "reference-values"
+MADE_UP_DAY, RECORDED_DAY = date(2026, 11, 20), date(2014, 6, 6)
 
 
 @pytest.fixture(scope="session")
@@ -29,21 +48,39 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with embedded_postgres(tmp_path_factory.mktemp("home")) as url:
         migrate.create_database(url)
         migrate.migrate(url)
-        engine(url).dispose()  # a database in use cannot be copied
+        forget_engines()  # a database in use cannot be copied
         yield url
 
 
 @pytest.fixture
 def database_url(postgres_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated, empty database for one test."""
-    name = f"test_{abs(hash(request.node.nodeid))}"
+    yield from new_database(postgres_url, request.node.nodeid)
+
+
+@pytest.fixture(scope="module")
+def shared_database_url(postgres_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated database for tests of one file that all roll back."""
+    yield from new_database(postgres_url, request.node.nodeid)
+
+
+def new_database(postgres_url: str, owner: str) -> Iterator[str]:
+    name = f"test_{abs(hash(owner))}"
     home = postgres_url.replace("/strikeflow?", "/postgres?")
-    with engine(home).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"DROP DATABASE IF EXISTS {name}"))
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE strikeflow"))
+    with psycopg.connect(home, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE strikeflow")
     url = postgres_url.replace("/strikeflow?", f"/{name}?")
     yield url
     engine(url).dispose()
+
+
+def forget_engines() -> None:
+    """Close every pooled connection: an engine that is only forgotten leaves its own open."""
+    for known in gc.get_objects():
+        if isinstance(known, Engine):
+            known.dispose()
+    engine.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -52,6 +89,11 @@ class Simulator:
 
     url: str
     exchange: Exchange
+
+    @property
+    def now(self) -> datetime:
+        """The exchange's clock."""
+        return utc(self.exchange.now)
 
     def advance(self, moment: datetime) -> None:
         """Let the exchange live through everything up to `moment`."""
@@ -71,3 +113,134 @@ def serve(exchange: Exchange) -> Iterator[Simulator]:
     yield Simulator(url=f"http://127.0.0.1:{port}", exchange=exchange)
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture(scope="session")
+def market() -> tuple[Market, Sessions]:
+    """A made-up AAPL from 2026-11-20 on, and its trading days. Nobody can change it."""
+    sessions = Sessions(MADE_UP_DAY, MADE_UP_DAY)
+    return Synthetic(MADE_UP_DAY, ["AAPL"], 7, sessions), sessions
+
+
+@pytest.fixture(scope="session")
+def recorded_market() -> tuple[Market, Sessions]:
+    """AAPL as it was recorded on 2014-06-06, a row an hour."""
+    if not (RECORDED / "options-hour" / f"AAPL-{RECORDED_DAY}.parquet").is_file():
+        pytest.skip(f"the recorded AAPL quotes of {RECORDED_DAY} are not on this machine")
+    sessions = Sessions(RECORDED_DAY, RECORDED_DAY)
+    return open_replay(RECORDED, ["AAPL"], [RECORDED_DAY], sessions), sessions
+
+
+@pytest.fixture
+def simulator(market: tuple[Market, Sessions]) -> Iterator[Simulator]:
+    """A fresh account with 100,000 USD on the made-up market; 09:00 New York."""
+    yield from serve(_exchange(market, MADE_UP_DAY))
+
+
+@pytest.fixture
+def recorded(recorded_market: tuple[Market, Sessions]) -> Iterator[Simulator]:
+    """A fresh account with 100,000 USD on the recorded market; 09:00 New York."""
+    yield from serve(_exchange(recorded_market, RECORDED_DAY))
+
+
+def _exchange(market: tuple[Market, Sessions], day: date) -> Exchange:
+    start = new_york_moment(day, 9, 0)
+    return Exchange(*market, account="SIM000001", cash=Decimal(100_000), start=start)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The real flows on real parts, without an orchestrator."""
+
+    simulator: Simulator
+    database_url: str
+    config: Path  # a copy of config/ that a test may edit
+    #: What was published: (key, markdown or table).
+    published: list[tuple[str, object]]
+
+    def run_cycle(self, slot: datetime, underlyings: list[str] | None = None) -> object:
+        """The trading cycle of `slot` with the broker's clock moved to it where it lies behind.
+        Answers None, or Prefect's state when the slot was skipped."""
+        if self.simulator.now < slot:
+            self.simulator.advance(slot)
+        return asyncio.run(trading_flow.trading_cycle.fn(slot, underlyings))
+
+    def run_end_of_day(self, moment: datetime) -> object:
+        return asyncio.run(end_of_day_flow.end_of_day.fn(moment))
+
+    def edit(self, file: str, **values: object) -> None:
+        """Change settings of a config file; they hold from the next call on."""
+        path = self.config / file
+        written = path.read_text()
+        for name, value in values.items():
+            written, count = re.subn(rf"(?m)^{name} = .*$", f"{name} = {value}", written)
+            assert count == 1, name
+        path.write_text(written)
+        config.load_config.cache_clear()
+
+    def rows(self, query: str, **values: object) -> list[dict[str, object]]:
+        """What a query answers, on a connection of its own."""
+        with engine(self.database_url).connect() as connection:
+            return [dict(row) for row in connection.execute(text(query), values).mappings()]
+
+    def contents(self) -> dict[str, list[str]]:
+        """Every row of every table as text."""
+        with engine(self.database_url).connect() as connection:
+            return {
+                name: sorted(map(repr, connection.execute(text(f"SELECT * FROM {name}"))))
+                for name in metadata.tables
+            }
+
+
+@pytest.fixture
+def pipeline_on(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Simulator], Pipeline]]:
+    """Builds a Pipeline on a simulator: settings, caches and tasks are put back at the end."""
+
+    def build(simulator: Simulator) -> Pipeline:
+        folder = tmp_path / "config"
+        shutil.copytree(ROOT / "config", folder)
+        for name, value in {
+            "DATABASE_URL": database_url,
+            "STRIKEFLOW_BROKER_URL": simulator.url,
+            "STRIKEFLOW_CONFIG": str(folder),
+            "APCA_API_KEY_ID": "KEY-ID-OF-THIS-TEST",
+            "APCA_API_SECRET_KEY": "SECRET-OF-THIS-TEST",
+        }.items():
+            monkeypatch.setenv(name, value)
+        forget_settings()
+        for module in (trading_flow, end_of_day_flow):
+            for name, value in vars(module).copy().items():
+                if isinstance(value, Task):
+                    monkeypatch.setattr(module, name, value.fn)
+        published: list[tuple[str, object]] = []
+        monkeypatch.setattr(
+            report,
+            "create_markdown_artifact",
+            lambda key, markdown, description: published.append((key, markdown)),
+        )
+        monkeypatch.setattr(
+            report,
+            "create_table_artifact",
+            lambda key, table, description: published.append((key, table)),
+        )
+        pipeline = Pipeline(simulator, database_url, folder, published)
+        pipeline.edit("universe.toml", underlyings='["AAPL"]')
+        return pipeline
+
+    forget_settings()
+    yield build
+    forget_settings()
+
+
+def forget_settings() -> None:
+    settings.settings.cache_clear()
+    context.broker.cache_clear()
+    config.load_config.cache_clear()
+
+
+@pytest.fixture
+def pipeline(pipeline_on: Callable[[Simulator], Pipeline], simulator: Simulator) -> Pipeline:
+    """The pipeline on the made-up market."""
+    return pipeline_on(simulator)
