@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cli.errors import EXIT_CANNOT_RUN, TOLD
 
-EXIT_INTERRUPTED = 130
+EXIT_STOPPED = 130
 
 app = typer.Typer(
     help="An options-trading pipeline on Alpaca: Prefect runs it, Postgres remembers it.",
@@ -129,24 +129,30 @@ def simulator(context: typer.Context) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "simulator", *context.args])
 
 
+class Stopped(BaseException):
+    """A signal asked us to end. No KeyboardInterrupt: the command-line library would take that
+    for itself, and everything started must be stopped first."""
+
+
 def main() -> int:
     """Run the command; an expected error is one line on stderr and exit code 2."""
-    for sign in (signal.SIGTERM, signal.SIGHUP):
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, _leave)
     try:
-        app(standalone_mode=True)
+        app()
     except TOLD as error:
         sys.stderr.write(f"strikeflow: {' '.join(str(error).split())}\n")
         return EXIT_CANNOT_RUN
-    except KeyboardInterrupt:
+    except Stopped:
         sys.stderr.write("strikeflow: stopped\n")
-        return EXIT_INTERRUPTED
+        return EXIT_STOPPED
     return 0
 
 
-def _leave(signal_number: int, _frame: FrameType | None) -> None:
-    """End as Ctrl-C does, so that everything started is stopped."""
-    raise KeyboardInterrupt(signal_number)
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, signal.SIG_IGN)  # once is enough; the stopping must not be cut short
+    raise Stopped
 
 
 if __name__ == "__main__":

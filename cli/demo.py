@@ -139,14 +139,14 @@ def play(on: Stage, console: Console, status: Status) -> Played:
     ):
         for line in day.output():
             said = json.loads(line)
-            if told:
-                console.print(_line(on, told[-1]))
+            console.print(_line(on, told[-1]) if told else _heading(), highlight=False)
             told.append(Told(moment=datetime.fromisoformat(said["moment"]), what=said["what"]))
         if day.process.wait() != 0:
             raise CannotRun(f"{told[-1].label if told else 'the day'}: {day.last_words()}")
     summary = _summary(on, told[0].moment, told[-1].moment, calendar.trading_day(told[0].moment))
     count = len(summary.assignment)
-    console.print(f"{told[-1].label:<24} {count} short contracts in the assignment report")
+    label = f"{told[-1].label:<21}"
+    console.print(f"{label}   {count} short contracts in the assignment report", highlight=False)
     return Played(summary=summary, seconds=time.monotonic() - began_s)
 
 
@@ -172,15 +172,35 @@ def _showing_steps(on: Stage, status: Status, told: list[Told]) -> Iterator[None
         thread.join()
 
 
+#: Heading and width of each count in a slot's line; the whole fits 80 columns.
+COLUMNS = {
+    "contracts": 11,
+    "priced": 8,
+    "candidates": 12,
+    "accepted": 10,
+    "denied": 8,
+    "fills": 7,
+}
+
+
+def _heading() -> str:
+    return f"{'New York':<21}" + "".join(f"{name:>{width}}" for name, width in COLUMNS.items())
+
+
 def _line(on: Stage, told: Told) -> str:
     found = _summary(on, told.moment, told.moment, None)
     if found.skips:
-        return f"{told.label:<24} skipped: {'; '.join(found.skips)}"
-    return (
-        f"{told.label:<24} {found.contracts:>6,} contracts {found.priced:>6,} priced "
-        f"{found.candidates:>4} candidates {found.accepted:>2} accepted "
-        f"{sum(found.denials.values()):>2} denied {found.orders:>2} orders {found.fills:>3} fills"
+        return f"{told.label:<21} skipped: {'; '.join(found.skips)}"
+    numbers = (
+        found.contracts,
+        found.priced,
+        found.candidates,
+        found.accepted,
+        sum(found.denials.values()),
+        found.fills,
     )
+    counts = zip(numbers, COLUMNS.values(), strict=True)
+    return f"{told.label:<21}" + "".join(f"{number:>{width},}" for number, width in counts)
 
 
 def _summary(on: Stage, first: datetime, last: datetime, day: date | None) -> Summary:
