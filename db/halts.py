@@ -15,7 +15,14 @@ def standing_halt(session: Session, account_id: int) -> str | None:
 
 
 def set_halt(session: Session, account_id: int, reason: str) -> bool:
-    """Set a halt; False when one stands already."""
+    """Set a halt; False when one stands already.
+
+    It waits for claims under way and holds back those that begin: once it is committed, no opening
+    claim commits.
+    """
+    session.execute(
+        select(accounts.c.id).where(accounts.c.id == account_id).with_for_update(key_share=True)
+    )
     row = session.execute(
         insert(halts)
         .values(account_id=account_id, reason=reason)

@@ -11,7 +11,15 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.candidates import leg_rows, read_legs
-from db.schema import candidates, cycles, halts, intents, structure_legs, structures
+from db.schema import (
+    accounts,
+    candidates,
+    cycles,
+    halts,
+    intents,
+    structure_legs,
+    structures,
+)
 from domain.cycle import Cycle
 from domain.orders import LIVE, MOVES, IntentState, Leg, OrderIntent, Purpose, Side
 from domain.reconcile import StructureUpdate
@@ -89,6 +97,11 @@ def claim(session: Session, client_order_id: str, now: datetime) -> bool:
     Commit before the request leaves. A crash after that leaves `sending`, which reconcile looks
     up at the broker and which is never sent again.
     """
+    # set_halt takes this row for itself, so that a halt and a claim are one before the other.
+    account_of = select(intents.c.account_id).where(intents.c.client_order_id == client_order_id)
+    session.execute(
+        select(accounts.c.id).where(accounts.c.id.in_(account_of)).with_for_update(read=True)
+    )
     is_halted = (
         select(halts.c.id)
         .where(halts.c.account_id == intents.c.account_id, halts.c.cleared_at.is_(None))
