@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from db.session import check_connection, engine
 
@@ -26,7 +26,7 @@ def _config(url: str) -> Config:
 
 def create_database(url: str) -> None:
     """Create the database that `url` names on its server when it is missing."""
-    target = make_url(url)
+    target = engine(url).url
     home = target.set(database="postgres").render_as_string(hide_password=False)
     check_connection(home)
     with engine(home).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 from sqlalchemy import Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 
 CONNECT_TIMEOUT_S = 5
@@ -21,7 +21,7 @@ def engine(url: str) -> Engine:
     """The engine of a database; postgresql:// and postgresql+psycopg:// mean the same."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         raise DatabaseUnavailable(
             "DATABASE_URL is not a URL such as postgresql://user:password@host:5432/strikeflow"
         ) from None
@@ -52,7 +52,7 @@ def check_connection(url: str) -> None:
     try:
         with engine(url).connect():
             return
-    except OperationalError as error:
+    except DBAPIError as error:
         where = make_url(url).render_as_string(hide_password=True)
         why = str(error.orig).strip().splitlines()[0]
         raise DatabaseUnavailable(f"no database at {where}: {why}") from None
