@@ -53,7 +53,8 @@ def demo(  # noqa: PLR0913 - one parameter an option
     with console.status("starting") as status, stage_demo.stage(market, ui_port, status) as on:
         played = stage_demo.play(on, console, status)
         seconds = round(played.seconds, 1)
-        footer = f"{seconds} s for the day. Every run is in the Prefect UI: {on.ui_url}"
+        where = f"in the Prefect UI: {on.ui_url}" if keep else "to be seen with --keep"
+        footer = f"{seconds} s for the day. Its runs, steps and reports are {where}"
         status.stop()
         show.print_summary(
             console, played.summary, f"{on.account}  {played.summary.day:%A %d %B %Y}", footer

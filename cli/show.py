@@ -12,7 +12,7 @@ from rich.text import Text
 
 from domain.contracts import is_option, parse_symbol
 from domain.orders import Leg, Side
-from domain.summary import Summary
+from domain.summary import Event, Summary
 
 
 def as_json(summary: Summary, extra: dict[str, object]) -> str:
@@ -65,7 +65,12 @@ def _lines(summary: Summary) -> list[tuple[str, str]]:
         ("cash", f"{usd(summary.cash_usd)}, equity {usd(summary.equity_usd)}"),
         ("P&L today", usd(summary.profit_usd)),
         ("assignment", _likelihoods(summary)),
+        *([("events", ", ".join(_event(e) for e in summary.events))] if summary.events else []),
     ]
+
+
+def _event(event: Event) -> str:
+    return f"{event.activity_type} {event.quantity or 0:+,f} {event.symbol or ''}".strip()
 
 
 def _likelihoods(summary: Summary) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.schema import accounts, cycles, days, steps
-from domain.cycle import Cycle, CycleKind, CycleState, Skip
+from domain.cycle import Cycle, CycleKind, CycleState, Skip, Step
 
 #: A running cycle renews its lease at each step; one silent for longer is taken for dead.
 LEASE = timedelta(minutes=3)
@@ -143,7 +143,7 @@ def close_cycle(session: Session, cycle: Cycle, state: CycleState, reason: str |
     )
 
 
-def begin_step(session: Session, cycle: Cycle, step: str, now: datetime) -> None:
+def begin_step(session: Session, cycle: Cycle, step: Step, now: datetime) -> None:
     """Note that a step starts, and renew the cycle's lease."""
     session.execute(
         update(cycles)
@@ -159,7 +159,7 @@ def begin_step(session: Session, cycle: Cycle, step: str, now: datetime) -> None
 
 
 def end_step(
-    session: Session, cycle: Cycle, step: str, duration_ms: int, done: tuple[int, str | None]
+    session: Session, cycle: Cycle, step: Step, duration_ms: int, done: tuple[int, str | None]
 ) -> None:
     """Note what a step did: the rows it stands for, and a word on it."""
     session.execute(

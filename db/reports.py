@@ -11,6 +11,7 @@ from db.intents import read_structure_legs
 from db.schema import (
     account_marks,
     accounts,
+    activities,
     assignment_risks,
     candidates,
     cycles,
@@ -25,9 +26,9 @@ from db.schema import (
     structures,
     verdicts,
 )
-from domain.cycle import Cycle
+from domain.cycle import Cycle, Step
 from domain.orders import Purpose
-from domain.summary import HeldStructure, ShortRisk, StepTotal, Summary
+from domain.summary import Event, HeldStructure, ShortRisk, StepTotal, Summary
 
 
 def cycles_between(session: Session, account_id: int, start: datetime, end: datetime) -> list[int]:
@@ -101,6 +102,7 @@ def summarize(
         profit_usd=money.equity - marks[0].last_equity if money else None,
         buying_power_usd=money.options_buying_power if money else None,
         assignment=_assignment(session, cycle_ids),
+        events=_events(session, account_id, day),
         steps=_steps(session, cycle_ids),
         **_traded(session, account_id, cycle_ids),
     )
@@ -153,6 +155,15 @@ def _structures(session: Session, account_id: int) -> tuple[HeldStructure, ...]:
     )
 
 
+def _events(session: Session, account_id: int, day: date | None) -> tuple[Event, ...]:
+    rows = session.execute(
+        select(activities)
+        .where(activities.c.account_id == account_id, activities.c.day == day)
+        .order_by(activities.c.activity_type, activities.c.symbol)
+    ).mappings()
+    return tuple(Event(**{name: row[name] for name in Event.__slots__}) for row in rows)
+
+
 def _assignment(session: Session, cycle_ids: Sequence[int]) -> tuple[ShortRisk, ...]:
     rows = session.execute(
         select(assignment_risks)
@@ -163,24 +174,19 @@ def _assignment(session: Session, cycle_ids: Sequence[int]) -> tuple[ShortRisk, 
 
 
 def _steps(session: Session, cycle_ids: Sequence[int]) -> tuple[StepTotal, ...]:
+    """The steps that have ended, in the order of the pipeline."""
     rows = session.execute(
         select(
             steps.c.step,
             func.count().label("runs"),
-            func.coalesce(func.sum(steps.c.row_count), 0).label("row_count"),
-            func.coalesce(func.sum(steps.c.duration_ms), 0).label("duration_ms"),
-            func.min(steps.c.started_at).label("first"),
+            func.sum(steps.c.row_count).label("row_count"),
+            func.sum(steps.c.duration_ms).label("duration_ms"),
         )
-        .where(steps.c.cycle_id.in_(cycle_ids))
+        .where(steps.c.cycle_id.in_(cycle_ids), steps.c.duration_ms.is_not(None))
         .group_by(steps.c.step)
-        .order_by("first", func.min(steps.c.cycle_id), steps.c.step)
     )
-    return tuple(
-        StepTotal(
-            step=row.step, runs=row.runs, row_count=row.row_count, duration_ms=row.duration_ms
-        )
-        for row in rows
-    )
+    totals = {row.step: StepTotal(**row._mapping) for row in rows}
+    return tuple(totals[step] for step in Step if step in totals)
 
 
 def current_step(session: Session, account_id: int) -> str | None:

@@ -17,6 +17,20 @@ class CycleState(StrEnum):
     FAILED = "failed"  # stopped by an error; the same slot may be run again
 
 
+class Step(StrEnum):
+    """The steps of a cycle, in their order."""
+
+    RECONCILE_BEFORE = "reconcile_before"
+    SNAPSHOT = "snapshot"
+    GREEKS = "greeks"
+    SCAN = "scan"
+    VALIDATE = "validate"
+    SUBMIT = "submit"
+    RECONCILE = "reconcile"
+    REPORT = "report"
+    ASSIGNMENT_REPORT = "assignment_report"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cycle:
     """`slot` is the scheduled moment, UTC, whenever it really ran."""

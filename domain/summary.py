@@ -47,6 +47,17 @@ class ShortRisk:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """What happened to the account on the day besides trading: expiry, assignment, dividend."""
+
+    activity_type: str
+    symbol: str | None
+    quantity: Decimal | None
+    price: Decimal | None
+    net_amount: Decimal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
     """Counts over some cycles, and the books as they stood at the end of the last one.
 
@@ -76,4 +87,5 @@ class Summary:
     profit_usd: Decimal | None  # since the close before the first of the cycles
     buying_power_usd: Decimal | None
     assignment: tuple[ShortRisk, ...]
+    events: tuple[Event, ...]  # of the day; none when the cycles are not a day's
     steps: tuple[StepTotal, ...]

@@ -7,14 +7,14 @@ from prefect.client.schemas.objects import State
 
 from domain import calendar
 from domain.cycle import CycleKind, Skip
-from flows.runs import run_id, scheduled_slot, skipped
+from flows.runs import run_id, scheduled_slot, skipped, slot_name
 from tasks.context import now
 from tasks.open_cycle import closing, open_cycle
 from tasks.reconcile import reconcile
 from tasks.report import assignment_report
 
 
-@flow(name="end-of-day")
+@flow(name="end-of-day", flow_run_name=slot_name)
 async def end_of_day(slot: datetime | None = None) -> State[None] | None:
     """Reconcile fills, report what may be assigned tonight, mark the day's profit.
 

@@ -7,6 +7,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed
 
+from domain import calendar
 from domain.cycle import Skip
 
 
@@ -23,6 +24,17 @@ def scheduled_slot() -> datetime | None:
         return None
     expected = context.flow_run.expected_start_time
     return None if expected is None else expected.astimezone(UTC)
+
+
+def slot_name() -> str:
+    """The run's name in the UI: its slot in New York, or that it was started by hand."""
+    context = FlowRunContext.get()
+    parameters = context.parameters if context is not None else None
+    given = (parameters or {}).get("slot")
+    slot = given or scheduled_slot()
+    if slot is None:
+        return "by hand"
+    return f"{slot.astimezone(calendar.NEW_YORK):%Y-%m-%d %H:%M} New York"
 
 
 def skipped(skip: Skip) -> State[None]:

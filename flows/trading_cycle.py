@@ -5,8 +5,8 @@ from datetime import datetime
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from domain.cycle import CycleKind, Skip
-from flows.runs import run_id, scheduled_slot, skipped
+from domain.cycle import CycleKind, Skip, Step
+from flows.runs import run_id, scheduled_slot, skipped, slot_name
 from tasks.config import config
 from tasks.greeks import greeks
 from tasks.open_cycle import closing, open_cycle
@@ -18,7 +18,7 @@ from tasks.submit import submit
 from tasks.validate import validate
 
 
-@flow(name="trading-cycle")
+@flow(name="trading-cycle", flow_run_name=slot_name)
 async def trading_cycle(
     slot: datetime | None = None, underlyings: list[str] | None = None
 ) -> State[None] | None:
@@ -32,7 +32,7 @@ async def trading_cycle(
     if isinstance(cycle, Skip):
         return skipped(cycle)
     with closing(cycle):
-        reconcile(cycle, "reconcile_before")  # decide only on what is known to be true
+        reconcile(cycle, Step.RECONCILE_BEFORE)  # decide only on what is known to be true
         snapshot(cycle, underlyings or list(config().universe.underlyings))
         greeks(cycle)
         scan(cycle)

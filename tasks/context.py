@@ -1,12 +1,14 @@
 """What every task needs: the broker, the broker's clock, a transaction, a step in the ledger."""
 
+import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
@@ -15,18 +17,26 @@ from broker.client import Broker, Keys
 from broker.errors import Unknown
 from db import cycles
 from db import session as database
-from domain.cycle import Cycle
+from domain.cycle import Cycle, Step
 from tasks.settings import settings
 
 LOGGER = "strikeflow"
 #: A read is safe to repeat, and only what nobody answered is worth repeating.
 READ_RETRIES, READ_RETRY_DELAYS_S = 3, [1.0, 5.0, 15.0]
 
+
+def _as_words(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    """`scan slot=2026-11-20T15:00Z rows=32 note="2 accepted"`: what is not known is left out."""
+    name = event.pop("event")
+    known = {key: value for key, value in event.items() if value is not None}
+    quoted = (
+        f"{key}={json.dumps(value) if ' ' in str(value) else value}" for key, value in known.items()
+    )
+    return " ".join([name, *quoted])
+
+
 structlog.configure(
-    processors=[
-        structlog.processors.format_exc_info,
-        structlog.processors.KeyValueRenderer(key_order=["event"]),
-    ],
+    processors=[structlog.processors.format_exc_info, _as_words],
     logger_factory=structlog.stdlib.LoggerFactory(),
 )
 # Prefect attaches its handler to this logger but sets no level, and INFO lines would vanish.
@@ -56,7 +66,7 @@ def transaction() -> AbstractContextManager[Session]:
 
 
 @dataclass(kw_only=True, slots=True)
-class Step:
+class StepNote:
     """What a step says of itself when it ends."""
 
     now: datetime
@@ -65,10 +75,10 @@ class Step:
 
 
 @contextmanager
-def step(cycle: Cycle, name: str) -> Iterator[Step]:
+def step(cycle: Cycle, name: Step) -> Iterator[StepNote]:
     """A step of a cycle in the ledger: begun before the work, ended only when it succeeded."""
     began_s = time.monotonic()
-    this = Step(now=now())
+    this = StepNote(now=now())
     with transaction() as session:
         cycles.begin_step(session, cycle, name, this.now)
     yield this

@@ -5,7 +5,7 @@ from prefect.cache_policies import NO_CACHE
 
 from db import snapshots
 from domain import calendar
-from domain.cycle import Cycle
+from domain.cycle import Cycle, Step
 from domain.greeks import chain_to_greeks
 from domain.rates import curve
 from tasks.config import config
@@ -15,7 +15,7 @@ from tasks.context import step, transaction
 @task(cache_policy=NO_CACHE)
 def greeks(cycle: Cycle) -> None:
     """Price what was stored; a quote that cannot be solved gets a flag, never a zero."""
-    with step(cycle, "greeks") as this:
+    with step(cycle, Step.GREEKS) as this:
         today = calendar.trading_day(this.now)
         rates = curve(config().rates, today)
         with transaction() as session:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from db import books, intents
 from db.intents import StoredIntent
-from domain.cycle import Cycle
+from domain.cycle import Cycle, Step
 from domain.orders import IntentState
 from domain.reconcile import (
     IntentUpdate,
@@ -52,7 +52,7 @@ class _Books:
     retry_delay_seconds=READ_RETRY_DELAYS_S,
     retry_condition_fn=is_unanswered,
 )
-def reconcile(cycle: Cycle, name: str = "reconcile") -> None:
+def reconcile(cycle: Cycle, name: Step = Step.RECONCILE) -> None:
     """Orders, fills, activities, positions and money as the broker has them, and what that means
     for our intents and structures. Run again over an unchanged broker it changes nothing.
 

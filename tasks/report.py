@@ -10,7 +10,7 @@ from broker.parse import parse_money
 from db import books, cycles, reports
 from domain import calendar
 from domain.contracts import is_option, parse_symbol
-from domain.cycle import Cycle
+from domain.cycle import Cycle, Step
 from domain.records import Position
 from domain.report import assignment_risks
 from domain.summary import Summary
@@ -20,7 +20,7 @@ from tasks.context import broker, step, transaction
 @task(cache_policy=NO_CACHE)
 def report(cycle: Cycle) -> None:
     """Publish the cycle's summary and its candidates, traded or not, as artifacts."""
-    with step(cycle, "report") as this:
+    with step(cycle, Step.REPORT) as this:
         with transaction() as session:
             summary = reports.summarize(session, cycle.account_id, [cycle.id], None)
             table = reports.candidate_table(session, cycle)
@@ -31,7 +31,7 @@ def report(cycle: Cycle) -> None:
 @task(cache_policy=NO_CACHE)
 def assignment_report(cycle: Cycle) -> None:
     """Store and publish which short legs may become shares tonight, and mark the day's profit."""
-    with step(cycle, "assignment_report") as this:
+    with step(cycle, Step.ASSIGNMENT_REPORT) as this:
         with transaction() as session:
             held = books.read_positions(session, cycle.account_id)
             money = books.read_money(session, cycle)
@@ -43,7 +43,10 @@ def assignment_report(cycle: Cycle) -> None:
             opening = books.opening_equity(session, cycle.account_id, calendar.open_of(cycle.slot))
             if money is not None and opening is not None:
                 cycles.mark_day(session, cycle, day, opening, money[0])
-            summary = reports.summarize(session, cycle.account_id, [cycle.id], day)
+            ids = reports.cycles_between(
+                session, cycle.account_id, calendar.open_of(cycle.slot), this.now
+            )
+            summary = reports.summarize(session, cycle.account_id, ids, day)
         this.row_count = len(risks)
         create_markdown_artifact(
             key="assignment-report", markdown=assignment_markdown(summary), description=str(day)
@@ -95,16 +98,20 @@ def cycle_markdown(slot: str, summary: Summary) -> str:
 
 
 def assignment_markdown(summary: Summary) -> str:
-    """The assignment report: every short leg, the likeliest to be assigned first."""
+    """The assignment report: what has happened today, and every short leg, the likeliest to be
+    assigned tonight first."""
     lines = [
         f"# Assignment report, {summary.day}",
         "",
         f"Cash **{_usd(summary.cash_usd)}**, equity **{_usd(summary.equity_usd)}**, "
         f"today **{_usd(summary.profit_usd)}**.",
         "",
+        *_events(summary),
+        "## Tonight",
+        "",
     ]
     if not summary.assignment:
-        return "\n".join([*lines, "No short contract is held: nothing can be assigned tonight."])
+        return "\n".join([*lines, "No short contract is held: nothing can be assigned."])
     lines += [
         "| short contract | qty | days left | in the money | extrinsic | tonight | shares | cash |",
         "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
@@ -115,6 +122,23 @@ def assignment_markdown(summary: Summary) -> str:
         for r in summary.assignment
     ]
     return "\n".join(lines)
+
+
+def _events(summary: Summary) -> list[str]:
+    if not summary.events:
+        return []
+    rows = [
+        f"| {e.activity_type} | {e.symbol or ''} | {e.quantity or 0:+,f} | {_usd(e.net_amount)} |"
+        for e in summary.events
+    ]
+    return [
+        "## Today",
+        "",
+        "| what | symbol | qty | cash |",
+        "| --- | --- | ---: | ---: |",
+        *rows,
+        "",
+    ]
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from db import candidates, intents, snapshots
 from db.snapshots import Snapshot
 from domain.candidates import Candidate
-from domain.cycle import Cycle
+from domain.cycle import Cycle, Step
 from domain.orders import Leg, Purpose, Side
 from domain.strategies import iron_condor
 from domain.structures import Structure, StructureState
@@ -27,7 +27,7 @@ FOUR_PLACES = Decimal("0.0001")
 def scan(cycle: Cycle) -> None:
     """Store every candidate of the cycle, traded or turned down. Once a cycle has intents its
     candidates stand: a second scan would explain orders that were never decided on."""
-    with step(cycle, "scan") as this, transaction() as session:
+    with step(cycle, Step.SCAN) as this, transaction() as session:
         if candidates.has_intents(session, cycle):
             this.note = "decided before"
             return

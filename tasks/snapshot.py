@@ -11,12 +11,12 @@ from broker.parse import Body, is_standard
 from db import books, intents, snapshots
 from domain import calendar
 from domain.contracts import is_option, parse_symbol
-from domain.cycle import Cycle
+from domain.cycle import Cycle, Step
 from tasks.config import config
 from tasks.context import (
     READ_RETRIES,
     READ_RETRY_DELAYS_S,
-    Step,
+    StepNote,
     broker,
     is_unanswered,
     step,
@@ -34,7 +34,7 @@ NO_CHAIN, NO_UNDERLYING = "no_chain", "no_underlying"
 )
 def snapshot(cycle: Cycle, underlyings: list[str]) -> None:
     """Store the chain of each underlying once a cycle; one stored already is left as it is."""
-    with step(cycle, "snapshot") as this:
+    with step(cycle, Step.SNAPSHOT) as this:
         notes = []
         wanted = sorted({*underlyings, *_held_underlyings(cycle)})
         for underlying, spot in broker().spots(wanted).items():
@@ -51,7 +51,7 @@ def _held_underlyings(cycle: Cycle) -> set[str]:
 
 
 def _take(
-    cycle: Cycle, underlying: str, spot: Decimal | None, this: Step
+    cycle: Cycle, underlying: str, spot: Decimal | None, this: StepNote
 ) -> tuple[int, str | None]:
     """Read and store one chain: contracts stored, and a word when something is odd."""
     with transaction() as session:
@@ -79,11 +79,11 @@ def _take(
     return len(chain), f"{underlying}: {problem}" if problem else None
 
 
-def _listed(underlying: str, spot: Decimal, this: Step) -> list[Body]:
+def _listed(underlying: str, spot: Decimal, this: StepNote) -> list[Body]:
     return broker().contracts(underlying, _window(spot, this))
 
 
-def _window(spot: Decimal, this: Step) -> Window:
+def _window(spot: Decimal, this: StepNote) -> Window:
     universe, today = config().universe, calendar.trading_day(this.now)
     return Window(
         expiration_min=today,

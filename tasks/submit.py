@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from broker.errors import IdTaken, Refused, Unknown
 from db import intents
 from db.intents import StoredIntent
-from domain.cycle import Cycle
+from domain.cycle import Cycle, Step
 from domain.orders import IntentState
 from domain.reconcile import without_order
 from tasks.context import broker, log, now, step, transaction
@@ -18,7 +18,7 @@ from tasks.context import broker, log, now, step, transaction
 @task(cache_policy=NO_CACHE)  # never retried: an order is not a read
 def submit(cycle: Cycle) -> None:
     """Withdraw what an earlier slot left working, then send what this cycle planned."""
-    with step(cycle, "submit") as this:
+    with step(cycle, Step.SUBMIT) as this:
         with transaction() as session:
             live = intents.read_live(session, cycle.account_id)
             planned = intents.read_planned(session, cycle)

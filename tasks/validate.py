@@ -10,7 +10,7 @@ from db import books, candidates, halts, intents, snapshots
 from domain import risk
 from domain.candidates import Candidate, loss_usd_one
 from domain.contracts import is_option, parse_symbol
-from domain.cycle import Cycle
+from domain.cycle import Cycle, Step
 from domain.orders import (
     SHARES_PER_CONTRACT,
     OrderIntent,
@@ -29,7 +29,7 @@ from tasks.context import log, step, transaction
 def validate(cycle: Cycle) -> None:
     """Judge the accepted candidates one after the other against a book that holds those before,
     and plan what passes, all in one transaction: what is judged is what is stored."""
-    with step(cycle, "validate") as this, transaction() as session:
+    with step(cycle, Step.VALIDATE) as this, transaction() as session:
         if candidates.has_intents(session, cycle):
             this.note = "decided before"
             return

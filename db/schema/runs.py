@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 
 from db.schema.columns import INSTANT, USD, account_id, cycle_id, identity, metadata, one_of
-from domain.cycle import CycleKind, CycleState
+from domain.cycle import CycleKind, CycleState, Step
 
 # Who trades. Everything else hangs on an account, so a paper and a live account never mix.
 accounts = Table(
@@ -65,6 +65,7 @@ steps = Table(
     Column("duration_ms", Integer),  # null until it ends
     Column("row_count", Integer),  # null until it ends; rows it stands for in the database
     Column("note", Text),  # null when there is nothing to say
+    one_of("step", Step),
 )
 
 # The day's profit and loss, marked by the end of day.

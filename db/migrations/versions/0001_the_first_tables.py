@@ -208,6 +208,7 @@ def upgrade() -> None:
     sa.Column('duration_ms', sa.Integer(), nullable=True),
     sa.Column('row_count', sa.Integer(), nullable=True),
     sa.Column('note', sa.Text(), nullable=True),
+    sa.CheckConstraint("step IN ('reconcile_before', 'snapshot', 'greeks', 'scan', 'validate', 'submit', 'reconcile', 'report', 'assignment_report')", name=op.f('steps_step_is_known')),
     sa.ForeignKeyConstraint(['cycle_id'], ['cycles.id'], name=op.f('steps_cycle_id')),
     sa.PrimaryKeyConstraint('cycle_id', 'step', name=op.f('steps_key'))
     )
