@@ -158,7 +158,8 @@ def _legs(
     """The four contracts by leg name, or what is missing."""
     legs: dict[str, pd.Series] = {}
     for side, away in (("put", -1), ("call", 1)):
-        quoted = chain[(chain["right"] == side[0].upper()) & chain["flag"].isna()]
+        is_solved = chain["flag"].isna() & chain["delta"].notna()  # argmin would pick a NaN
+        quoted = chain[(chain["right"] == side[0].upper()) & is_solved]
         size = quoted["delta"].abs()  # a put's delta is negative, a call's positive
         off = (size - rules.short_delta_target).abs()
         if off.empty or not rules.short_delta_min <= size[off.idxmin()] <= rules.short_delta_max:
@@ -252,7 +253,7 @@ def exit_view(structure: Structure, chain: pd.DataFrame, now: datetime, rules: R
     bid, ask = legs["bid"].to_numpy(), legs["ask"].to_numpy()
     natural = float(np.sum(-held * np.where(held > 0, bid, ask)))
     mid = float(np.sum(-held * (bid + ask) / 2))
-    age_s = float(np.max(quote_age_s(legs, now)))
+    age_s = float(np.max(quote_age_s(legs, now).to_numpy()))  # a series' maximum drops a NaN
     today = calendar.trading_day(now)
     days = min(calendar.days_to_expiry(today, leg.expiration) for leg in structure.legs)
     credit = float(structure.credit)
