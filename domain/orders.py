@@ -128,4 +128,5 @@ def to_limit(price: float) -> Decimal:
     >>> to_limit(-3.0000000000000004), to_limit(0.1 + 0.2), to_limit(-0.4249)
     (Decimal('-3.00'), Decimal('0.30'), Decimal('-0.42'))
     """
-    return Decimal(str(round(price, 6))).quantize(CENT, ROUND_CEILING)
+    limit = Decimal(str(round(price, 6))).quantize(CENT, ROUND_CEILING)
+    return limit + 0  # a zero loses its sign: -0.00 is no price to send

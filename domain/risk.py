@@ -44,7 +44,8 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, int | Decimal) or isinstance(value, bool) or not value > 0:
+            is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+            if not is_number or Decimal(value).is_nan() or not value > 0:
                 raise ValueError(f"{field.name} is {value!r}: it must be a number above 0")
             if field.name.endswith("share_max") and value > 1:
                 raise ValueError(f"{field.name} is {value}: a share of equity, at most 1")

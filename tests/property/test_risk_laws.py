@@ -1,0 +1,189 @@
+"""What passes breaks no limit, and no spot loses more than the worst that was said."""
+
+import math
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from domain.orders import Leg, OrderIntent, Purpose, Side
+from domain.records import Position
+from domain.risk import Book, Check, Exposure, Limits, verdicts, worst_losses
+
+EXPIRATION = date(2026, 12, 18)
+strikes = st.integers(1, 40).map(lambda n: n * 5)
+cents = st.integers(0, 5_000).map(lambda n: Decimal(n) / 100)
+options = st.tuples(st.sampled_from("CP"), strikes, st.integers(-5, 5), cents)
+shares = st.tuples(st.just("S"), st.just(0), st.integers(-500, 500), cents)
+
+
+def position(kind, strike, quantity, price):
+    symbol = "XYZ" if kind == "S" else f"XYZ{EXPIRATION:%y%m%d}{kind}{strike * 1000:08d}"
+    return Position(
+        symbol=symbol,
+        quantity=Decimal(quantity),
+        average_entry_price=price,
+        current_price=None,
+        market_value=None,
+    )
+
+
+def profit(held, spot):
+    """What everything is worth at `spot`, less what it cost, from the payoffs' definitions."""
+    total = Fraction(0)
+    for kind, strike, quantity, price in held:
+        if kind == "S":
+            total += quantity * (spot - Fraction(price))
+            continue
+        payoff = max(spot - strike, 0) if kind == "C" else max(strike - spot, 0)
+        total += 100 * quantity * (payoff - Fraction(price))
+    return total
+
+
+@given(st.lists(options | shares, min_size=1, max_size=6, unique_by=lambda row: row[:2]))
+def test_no_spot_loses_more_than_the_worst_loss_and_one_loses_just_that(held):
+    said = worst_losses([position(*one) for one in held], dict.fromkeys(
+        [position(*one).symbol for one in held], "XYZ"
+    ))["XYZ"]  # fmt: skip
+    near = [Fraction(n, 2) for n in range(420)]  # strikes end at 200
+    far, farther = profit(held, 10**6), profit(held, 2 * 10**6)
+    if said == Decimal("Infinity"):
+        assert farther < far  # it goes down for ever
+        return
+    assert farther >= far
+    losses = [-profit(held, spot) for spot in near] + [-far]
+    assert max(losses) <= Fraction(said)
+    assert max(*losses, 0) == Fraction(said)
+
+
+money = st.integers(-2_000_000, 40_000_000).map(lambda n: Decimal(n) / 100)
+positive = st.integers(1, 4_000_000).map(lambda n: Decimal(n) / 100)
+share = st.integers(1, 1_000).map(lambda n: Decimal(n) / 1000)
+# Mostly amounts that compare, now and then what must never pass.
+usd = st.floats(-60_000, 60_000) | st.sampled_from([math.nan, math.inf, -math.inf])
+exposures = st.builds(Exposure, delta_usd=usd, gamma_usd=usd, theta_usd=usd.map(lambda x: x / 40))
+limits = st.builds(
+    Limits,
+    position_contracts_max=st.integers(1, 20),
+    single_trade_loss_share_max=share,
+    option_allocation_share_max=share,
+    concentration_share_max=share,
+    delta_usd_max=positive,
+    gamma_usd_max=positive,
+    theta_usd_max=positive,
+    daily_loss_usd_max=positive,
+)
+books = st.builds(
+    Book,
+    is_halted=st.sampled_from([False, False, False, True]),
+    equity=money,
+    options_buying_power=money,
+    day_profit_usd=st.integers(-300_000, 300_000).map(lambda n: Decimal(n) / 100),
+    loss_usd_worst=st.dictionaries(
+        st.sampled_from(["SPY", "QQQ", "IWM"]), positive | st.just(Decimal("Infinity")), max_size=3
+    ),
+    exposure=exposures,
+)
+intents = st.builds(
+    OrderIntent,
+    client_order_id=st.just("one"),
+    strategy=st.just("iron_condor"),
+    underlying=st.sampled_from(["SPY", "QQQ"]),
+    purpose=st.just(Purpose.OPEN),
+    legs=st.lists(
+        st.builds(
+            Leg,
+            symbol=st.just("SPY261218P00570000"),
+            side=st.sampled_from(Side),
+            ratio=st.integers(1, 3),
+        ),
+        min_size=1,
+        max_size=4,
+    ).map(tuple),
+    quantity=st.integers(1, 12),
+    limit_price=st.just(Decimal(-3)),
+    loss_usd_worst=st.integers(0, 500_000).map(lambda n: Decimal(n) / 100),
+)
+
+
+def kept(intent, book, rules, added):
+    """check -> whether the limit holds, in exact arithmetic; an unknown number holds nothing."""
+    equity = Fraction(book.equity)
+
+    def within(value, most):
+        if isinstance(value, float) and not math.isfinite(value):
+            return False
+        return Fraction(value) <= most
+
+    held = dict(book.loss_usd_worst)
+    finite = all(loss.is_finite() for loss in held.values())
+    mine = held.get(intent.underlying, Decimal(0))
+    loss = Fraction(intent.loss_usd_worst)
+    total = sum((Fraction(one) for one in held.values()), Fraction(0)) if finite else None
+    before, more = book.exposure, added
+    return {
+        Check.HALT: not book.is_halted,
+        Check.DAILY_LOSS: -Fraction(book.day_profit_usd) <= Fraction(rules.daily_loss_usd_max),
+        Check.POSITION_SIZE: all(
+            leg.ratio * intent.quantity <= rules.position_contracts_max for leg in intent.legs
+        ),
+        Check.SINGLE_TRADE_LOSS: loss <= Fraction(rules.single_trade_loss_share_max) * equity,
+        Check.OPTION_ALLOCATION: finite
+        and total + loss <= Fraction(rules.option_allocation_share_max) * equity,
+        Check.CONCENTRATION: mine.is_finite()
+        and Fraction(mine) + loss <= Fraction(rules.concentration_share_max) * equity,
+        Check.PORTFOLIO_DELTA: within(
+            abs(before.delta_usd + more.delta_usd), Fraction(rules.delta_usd_max)
+        ),
+        Check.PORTFOLIO_GAMMA: within(
+            abs(before.gamma_usd + more.gamma_usd), Fraction(rules.gamma_usd_max)
+        ),
+        Check.PORTFOLIO_THETA: within(
+            abs(before.theta_usd + more.theta_usd), Fraction(rules.theta_usd_max)
+        ),
+        Check.BUYING_POWER: loss <= Fraction(book.options_buying_power),
+    }
+
+
+@given(intents, books, limits, exposures)
+def test_each_verdict_is_what_exact_arithmetic_says(intent, book, rules, added):
+    wanted = kept(intent, book, rules, added)
+    found = {verdict.check: verdict.passed for verdict in verdicts(intent, book, rules, added)}
+    assert found == wanted
+
+
+calm = st.floats(-900, 900)
+calm_exposures = st.builds(Exposure, delta_usd=calm, gamma_usd=calm, theta_usd=calm)
+
+
+@given(
+    st.lists(st.tuples(intents, calm_exposures), min_size=1, max_size=8),
+    limits,
+    st.integers(10_000_000, 40_000_000).map(lambda n: Decimal(n) / 100),
+)
+def test_orders_allowed_one_after_the_other_never_break_a_limit_together(asked, rules, equity):
+    book = Book(
+        is_halted=False,
+        equity=equity,
+        options_buying_power=equity / 4,
+        day_profit_usd=Decimal(0),
+        loss_usd_worst={},
+        exposure=Exposure(),
+    )
+    allowed = []
+    for intent, added in asked:
+        if all(verdict.passed for verdict in verdicts(intent, book, rules, added)):
+            allowed.append((intent, added))
+            book = book.with_intent(intent, added)
+    assume(allowed)
+    total = sum(Fraction(intent.loss_usd_worst) for intent, _ in allowed)
+    assert total <= Fraction(rules.option_allocation_share_max) * Fraction(equity)
+    assert total <= Fraction(equity) / 4
+    for name in ("SPY", "QQQ"):
+        mine = sum(Fraction(i.loss_usd_worst) for i, _ in allowed if i.underlying == name)
+        assert mine <= Fraction(rules.concentration_share_max) * Fraction(equity)
+    for name in ("delta_usd", "gamma_usd", "theta_usd"):
+        whole = math.fsum(getattr(added, name) for _, added in allowed)
+        assert abs(whole) <= float(getattr(rules, f"{name}_max")) + 1e-9
