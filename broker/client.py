@@ -199,12 +199,14 @@ class Broker:
                 ],
             )
             fresh = {order.id: order for order in page} | found
-            if len(page) < ORDERS_PAGE or len(fresh) == len(found):
+            if len(page) < ORDERS_PAGE:
                 return sorted(fresh.values(), key=lambda order: order.submitted_at)
+            if len(fresh) == len(found):
+                raise Unknown(f"{ORDERS_PAGE} orders or more share one moment: no list is whole")
             found = fresh
-            # `after` excludes its own moment and several orders may share one: step back a little,
-            # and let the ids remove what is read twice.
-            after = max(order.submitted_at for order in page) - timedelta(milliseconds=1)
+            # `after` excludes its own moment and several orders may share one: step back by the
+            # least our times know, and let the ids remove what is read twice.
+            after = max(order.submitted_at for order in page) - timedelta(microseconds=1)
         raise Unknown(f"the orders did not end after {PAGES_MAX} pages")
 
     def positions(self) -> list[Position]:
