@@ -12,6 +12,7 @@ INSERT INTO accounts (number, environment, first_seen_at) VALUES ('A1', 'paper',
 INSERT INTO cycles (account_id, kind, slot, state, opened_at, closed_at, lease_until, code_version)
   VALUES (1, 'trading', '2026-11-20 15:00Z', 'done', now(), now(), now(), '1'),
          (1, 'trading', '2026-11-20 15:30Z', 'running', now(), NULL, now(), '1');
+INSERT INTO steps (cycle_id, step, started_at) VALUES (1, 'snapshot', now());
 INSERT INTO snapshots (cycle_id, underlying, taken_at, spot) VALUES (1, 'AAPL', now(), 230);
 INSERT INTO quotes (snapshot_id, symbol, expiration, strike, "right", style, multiplier)
   VALUES (1, 'AAPL261218C00240000', '2026-12-18', 240, 'C', 'american', 100),
@@ -79,6 +80,7 @@ BROKEN = {
         "cycles_state_is_known",
         "UPDATE cycles SET state = 'x' WHERE id = 1",
     ),
+    "a step nobody knows": ("steps_step_is_known", "UPDATE steps SET step = 'x'"),
     "one underlying's chain twice in a cycle": (
         "snapshots_one_cycle_id_underlying",
         "INSERT INTO snapshots (cycle_id, underlying, taken_at) VALUES (1, 'AAPL', now())",
