@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from domain.chain import CHAIN, GREEKS, as_chain
 from domain.greeks import chain_to_greeks
 from domain.rates import curve
-from domain.strategies.iron_condor import COLUMNS, LEGS, Rules, chain_to_condors
+from domain.strategies.iron_condor import COLUMNS, LEGS, Rule, Rules, chain_to_condors
 
 RECORDED = Path(__file__).parents[2].parent / "shared" / "market-data"
 NOW = datetime(2026, 11, 20, 16, tzinfo=UTC)
@@ -235,28 +235,27 @@ stretches = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), changes=stretches, open_count=st.integers(0, 2))
 def test_any_chain_gives_the_condors_that_a_plain_search_gives(seed, changes, open_count):
     assert_agree(made_chain(seed), SPOT, NOW, rules(**changes), open_count)
 
 
 def test_the_examples_reach_every_rule_and_acceptance():
-    seen = set()
     wide = {"slippage_share_max": 0.3, "credit_share_min": 0.1, "wing_width_share_max": 0.12}
     dear = wide | {"slippage_share_max": 0.001}
-    for seed in range(24):
+    # no_chain is the task's to say: a chain without contracts has no rows here.
+    wanted = {str(rule) for rule in Rule} - {Rule.NO_CHAIN} | {"None"}
+    seen, seed = set(), 0
+    while seen != wanted:
+        assert seed < 40, wanted - seen
         for changes, open_count in (({}, 0), (wide, 0), (wide, 1), (dear, 0)):
             found = assert_agree(made_chain(seed), SPOT, NOW, rules(**changes), open_count)
             seen |= {str(rule) for rule in found["rule"]}
-    # no_chain is the task's to say: a chain without contracts has no rows here.
-    assert seen == {
-        "days_to_expiry", "short_delta", "wing", "quote_age", "open_interest", "slippage",
-        "credit_share", "not_best", "already_open", "None",
-    }  # fmt: skip
+        seed += 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6))
 def test_an_unknown_number_never_belongs_to_an_accepted_condor(seed):
     chain = made_chain(seed, holes=0.04)

@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from domain.orders import Leg, OrderIntent, Purpose, Side
@@ -158,8 +158,9 @@ calm = st.floats(-900, 900)
 calm_exposures = st.builds(Exposure, delta_usd=calm, gamma_usd=calm, theta_usd=calm)
 
 
+@settings(max_examples=50)
 @given(
-    st.lists(st.tuples(intents, calm_exposures), min_size=1, max_size=8),
+    st.lists(st.tuples(intents, calm_exposures), min_size=1, max_size=5),
     limits,
     st.integers(10_000_000, 40_000_000).map(lambda n: Decimal(n) / 100),
 )
