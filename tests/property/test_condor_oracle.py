@@ -244,12 +244,13 @@ def test_any_chain_gives_the_condors_that_a_plain_search_gives(seed, changes, op
 def test_the_examples_reach_every_rule_and_acceptance():
     wide = {"slippage_share_max": 0.3, "credit_share_min": 0.1, "wing_width_share_max": 0.12}
     dear = wide | {"slippage_share_max": 0.001}
+    held = wide | {"open_interest_min": 100}
     # no_chain is the task's to say: a chain without contracts has no rows here.
     wanted = {str(rule) for rule in Rule} - {Rule.NO_CHAIN} | {"None"}
     seen, seed = set(), 0
     while seen != wanted:
         assert seed < 40, wanted - seen
-        for changes, open_count in (({}, 0), (wide, 0), (wide, 1), (dear, 0)):
+        for changes, open_count in (({}, 0), (wide, 0), (wide, 1), (dear, 0), (held, 0)):
             found = assert_agree(made_chain(seed), SPOT, NOW, rules(**changes), open_count)
             seen |= {str(rule) for rule in found["rule"]}
         seed += 1

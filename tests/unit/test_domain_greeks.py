@@ -154,6 +154,14 @@ def test_too_few_pairs_near_the_money_leave_the_forward_to_the_rate():
     assert found["forward"].to_numpy() == pytest.approx(FORWARD, rel=1e-12)
 
 
+@pytest.mark.parametrize(("bid", "ask"), [(np.nan, 1.0), (9.0, 8.0), (1.0, np.nan)])
+def test_an_unsound_quote_has_no_say_in_the_forward(bid, ask):
+    chain = made_chain(strikes=(590, 600, 610))
+    chain.loc[chain["symbol"] == "SPY261218P00600000", ["bid", "ask"]] = bid, ask
+    found = chain_to_greeks(chain, SPOT, NOW, FLAT)  # two pairs are left: too few
+    assert found["forward"].to_numpy() == pytest.approx(SPOT * math.exp(RATE * YEARS), rel=1e-12)
+
+
 def test_one_wild_quote_does_not_move_the_forward():
     found = flagged([("SPY261218P00600000", "bid", 60.0), ("SPY261218P00600000", "ask", 62.0)])
     assert found["forward"].to_numpy() == pytest.approx(FORWARD, rel=1e-12)
