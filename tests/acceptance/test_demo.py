@@ -51,9 +51,9 @@ def left_over(home: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(data_folder: Path) -> Path:
     """One data folder for all runs, as a user has: each finds what the one before left."""
-    return tmp_path_factory.mktemp("home")
+    return data_folder
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
