@@ -193,11 +193,13 @@ def test_no_contracts_give_no_condors():
     assert condors(made_chain().iloc[:0]).empty
 
 
-@pytest.mark.parametrize("column", ["bid", "ask", "mid", "delta", "strike", "open_interest"])
+@pytest.mark.parametrize(
+    "column", ["bid", "ask", "mid", "delta", "strike", "open_interest", "quoted_at"]
+)
 @pytest.mark.parametrize("leg", [0, 1, 4, 5])
 def test_an_unknown_number_in_a_leg_turns_it_down_or_another_leg_is_taken(column, leg):
     chain = made_chain()
-    chain.loc[leg, column] = np.nan
+    chain.loc[leg, column] = None
     if column in ("bid", "ask"):
         chain.loc[leg, "mid"] = np.nan
     row = only(condors(chain))
@@ -292,6 +294,7 @@ def test_a_condor_that_has_earned_half_its_credit_is_closed():
     assert (found.rule, found.is_exit) == (Exit.PROFIT, True)
     assert found.value == pytest.approx(1 - DEBIT_NATURAL / 6.81)
     assert view(structure=with_credit("6.79")).rule is Exit.HOLD
+    assert view(profit_share_exit=view().value).rule is Exit.PROFIT  # just that share is enough
 
 
 def test_a_condor_that_costs_twice_its_credit_is_closed():
