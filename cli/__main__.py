@@ -53,8 +53,8 @@ def demo(  # noqa: PLR0913 - one parameter an option
     with console.status("starting") as status, stage_demo.stage(market, ui_port, status) as on:
         played = stage_demo.play(on, console, status)
         seconds = round(played.seconds, 1)
-        where = f"in the Prefect UI: {on.ui_url}" if keep else "to be seen with --keep"
-        footer = f"{seconds} s for the day. Its runs, steps and reports are {where}"
+        up = "" if keep else " (with --keep)"
+        footer = f"{seconds} s for the day. Runs and reports in the UI: {on.ui_url}{up}"
         status.stop()
         show.print_summary(
             console, played.summary, f"{on.account}  {played.summary.day:%A %d %B %Y}", footer

@@ -24,6 +24,7 @@ from cli.services import (
     wait_until_ready,
 )
 from tasks.config import config
+from tasks.context import broker
 from tasks.settings import settings
 
 PREFECT_DATABASE = "prefect"
@@ -39,8 +40,7 @@ def up(ui_port: int, simulator: bool, console: Console) -> None:
     config()  # a wrong file stops the start
     home = settings().home
     require_free_port(ui_port, "the Prefect UI", "--ui-port")
-    if not simulator and settings().broker_url is None:
-        settings().required_keys()
+    account = "the simulator" if simulator else _account()
     with console.status("starting Postgres") as status, ExitStack() as stack:
         database_url = stack.enter_context(our_database(home))
         prepare_databases(database_url, PREFECT_DATABASE)
@@ -59,14 +59,15 @@ def up(ui_port: int, simulator: bool, console: Console) -> None:
         words = ["prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process"]
         services.append(stack.enter_context(running("worker", words, environment, home)))
         status.stop()
-        account = "the simulator" if simulator else f"the {_account_kind()} account"
         console.print(f"Trading on {account}. The UI: http://{LOOPBACK}:{ui_port}")
         console.print(f"Logs: {home / 'logs'}. Ctrl-C stops everything.")
         _watch(services)
 
 
-def _account_kind() -> str:
-    return settings().broker_url or ("LIVE" if settings().is_live else "paper")
+def _account() -> str:
+    """The account in words, asked of the broker: wrong keys stop the start."""
+    found = broker().account()
+    return f"the {broker().environment} account {found.number}, equity ${found.equity:,.2f}"
 
 
 def _simulator_environment(url: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import pandas as pd
 
+from domain.contracts import Right
 from domain.rates import TENORS
 from domain.risk import Limits
 from domain.strategies import iron_condor
@@ -23,17 +24,24 @@ class Universe:
     """What a snapshot holds; config/universe.toml explains each."""
 
     underlyings: tuple[str, ...]
+    days_to_expiry_min: int
     days_to_expiry_max: int
     strike_share_min: float
     strike_share_max: float
+    open_interest_min: int
+    rights: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if not self.underlyings or not all(
             isinstance(name, str) and name.isalpha() and name.isupper() for name in self.underlyings
         ):
             raise ValueError(f"underlyings is {self.underlyings!r}: a list such as ['SPY']")
-        if not 0 <= self.days_to_expiry_max <= 1_200:
-            raise ValueError(f"days_to_expiry_max is {self.days_to_expiry_max}: 0 to 1200")
+        if not 0 <= self.days_to_expiry_min <= self.days_to_expiry_max <= 1_200:
+            raise ValueError("0 <= days_to_expiry_min <= days_to_expiry_max <= 1200 does not hold")
+        if self.open_interest_min < 0:
+            raise ValueError(f"open_interest_min is {self.open_interest_min}: 0 or more")
+        if not self.rights or not set(self.rights) <= set(Right):
+            raise ValueError(f"rights is {self.rights!r}: a list of 'C' and 'P'")
         if not 0 <= self.strike_share_min < 1 < self.strike_share_max:
             raise ValueError("strike_share_min < 1 < strike_share_max does not hold")
 

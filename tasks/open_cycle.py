@@ -1,5 +1,6 @@
 """Open a cycle: whether this slot is to be run now, by us."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from db import cycles
 from db.migrate import check_schema
 from domain import calendar
 from domain.cycle import Cycle, CycleKind, CycleState, Skip
+from domain.records import Clock
 from tasks.config import config
 from tasks.context import broker, log, transaction
 from tasks.settings import settings
@@ -16,6 +18,8 @@ from tasks.settings import settings
 VERSION = "0.1.0"
 #: Prefect runs missed slots all at once when a worker comes back. A slot this late is not traded.
 LATE_MAX = timedelta(minutes=10)
+#: It also starts a run up to half a second before its time; that is waited out.
+EARLY_S_MAX = 5.0
 
 
 def open_cycle(kind: CycleKind, slot: datetime | None, flow_run_id: UUID | None) -> Cycle | Skip:
@@ -25,7 +29,7 @@ def open_cycle(kind: CycleKind, slot: datetime | None, flow_run_id: UUID | None)
     """
     config()  # a wrong file stops the start, before anything is decided
     check_schema(settings().required_database_url())
-    clock, account = broker().clock(), broker().account()
+    clock, account = _clock_at(slot), broker().account()
     moment = slot if slot is not None else clock.now.replace(second=0, microsecond=0)
     reason = "the account is blocked" if account.is_blocked else _unfit(kind, moment, clock.now)
     if reason is None and kind is CycleKind.TRADING and not clock.is_open:
@@ -42,6 +46,16 @@ def open_cycle(kind: CycleKind, slot: datetime | None, flow_run_id: UUID | None)
     if isinstance(opened, Skip):
         log.info("skipped", kind=kind, slot=f"{moment:%Y-%m-%dT%H:%MZ}", reason=opened.reason)
     return opened
+
+
+def _clock_at(slot: datetime | None) -> Clock:
+    """The broker's clock, a moment later when the orchestrator started us just before the slot."""
+    clock = broker().clock()
+    early_s = 0.0 if slot is None else (slot - clock.now).total_seconds()
+    if 0 < early_s <= EARLY_S_MAX:
+        time.sleep(early_s)
+        clock = broker().clock()
+    return clock
 
 
 def _unfit(kind: CycleKind, slot: datetime, clock_now: datetime) -> str | None:

@@ -1,5 +1,6 @@
 """Report: what a cycle did, and at the end of the day what tonight's assignments may bring."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 from prefect import task
@@ -43,9 +44,9 @@ def assignment_report(cycle: Cycle) -> None:
             opening = books.opening_equity(session, cycle.account_id, calendar.open_of(cycle.slot))
             if money is not None and opening is not None:
                 cycles.mark_day(session, cycle, day, opening, money[0])
-            ids = reports.cycles_between(
-                session, cycle.account_id, calendar.open_of(cycle.slot), this.now
-            )
+            # The day's cycles, this one the last of them; later days have no part in a late report.
+            since, until = calendar.open_of(cycle.slot), cycle.slot + timedelta(seconds=1)
+            ids = reports.cycles_between(session, cycle.account_id, since, until)
             summary = reports.summarize(session, cycle.account_id, ids, day)
         this.row_count = len(risks)
         create_markdown_artifact(

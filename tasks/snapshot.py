@@ -64,6 +64,8 @@ def _take(
         }
     listed = _listed(underlying, spot, this) if spot is not None else []
     standard = [body for body in listed if is_standard(body)]
+    adjusted = len(listed) - len(standard)
+    standard = [body for body in standard if _is_wanted(body)]
     quotes = dict(broker().chain_snapshots(underlying, _window(spot, this))) if spot else {}
     missing = sorted(held - {str(body["symbol"]) for body in standard})
     standard += [body for body in map(broker().contract, missing) if body is not None]
@@ -73,7 +75,6 @@ def _take(
     with transaction() as session:
         head = (underlying, this.now, spot, problem)
         snapshots.save_quotes(session, snapshots.save_snapshot(session, cycle, head), chain)
-    adjusted = len(listed) - len(standard) + len(missing)
     if problem is None and adjusted > 0:
         return len(chain), f"{underlying}: {adjusted} adjusted contracts left out"
     return len(chain), f"{underlying}: {problem}" if problem else None
@@ -83,10 +84,18 @@ def _listed(underlying: str, spot: Decimal, this: StepNote) -> list[Body]:
     return broker().contracts(underlying, _window(spot, this))
 
 
+def _is_wanted(body: Body) -> bool:
+    """Whether the universe watches contracts of this right and open interest."""
+    universe = config().universe
+    held = int(str(body.get("open_interest") or 0))
+    is_held = held >= universe.open_interest_min
+    return is_held and parse_symbol(str(body["symbol"])).right in universe.rights
+
+
 def _window(spot: Decimal, this: StepNote) -> Window:
     universe, today = config().universe, calendar.trading_day(this.now)
     return Window(
-        expiration_min=today,
+        expiration_min=today + timedelta(days=universe.days_to_expiry_min),
         # Saturday expirations trade until the Friday before.
         expiration_max=today + timedelta(days=universe.days_to_expiry_max + 1),
         strike_min=(spot * Decimal(str(universe.strike_share_min))).quantize(Decimal("0.01")),

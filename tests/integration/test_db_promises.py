@@ -47,10 +47,6 @@ INSERT INTO halts (account_id, reason, set_at) VALUES (1, 'a person', now());
 
 #: What must never be -> the constraint that says no, and the statement that tries.
 BROKEN = {
-    "a step nobody knows": (
-        "steps_step_is_known",
-        "INSERT INTO steps (cycle_id, step, started_at) VALUES (1, 'dance', now())",
-    ),
     "an environment nobody knows": (
         "accounts_environment_is_known",
         "UPDATE accounts SET environment = 'demo'",
