@@ -75,7 +75,8 @@ def read_legs(session: Session, candidate_id: int) -> tuple[Leg, ...]:
 
 
 def save_verdicts(session: Session, candidate_id: int, found: tuple[Verdict, ...]) -> None:
-    """Store every check's answer."""
+    """Store every check's answer in place of any from an earlier try."""
+    session.execute(delete(verdicts).where(verdicts.c.candidate_id == candidate_id))
     if not found:
         return
     session.execute(
