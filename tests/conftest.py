@@ -66,6 +66,10 @@ def _data_folder() -> Iterator[Path]:
 def postgres_url(_session_folder: Path) -> Iterator[str]:
     """An embedded server for this run, with one migrated database to copy from."""
     with embedded_postgres(_session_folder) as url:
+        with psycopg.connect(url.replace("/strikeflow?", "/postgres?"), autocommit=True) as server:
+            # Nothing here has to outlive a power cut, and a database a test is a lot to flush.
+            server.execute("ALTER SYSTEM SET fsync = off")
+            server.execute("SELECT pg_reload_conf()")
         migrate.create_database(url)
         migrate.migrate(url)
         forget_engines()  # a database in use cannot be copied
@@ -89,10 +93,12 @@ def new_database(postgres_url: str, owner: str) -> Iterator[str]:
     home = postgres_url.replace("/strikeflow?", "/postgres?")
     with psycopg.connect(home, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name}")
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE strikeflow")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE strikeflow STRATEGY file_copy")
     url = postgres_url.replace("/strikeflow?", f"/{name}?")
     yield url
     engine(url).dispose()
+    with psycopg.connect(home, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def forget_engines() -> None:
