@@ -15,12 +15,12 @@ PASSWORD = "open-sesame-42"
 
 
 @pytest.fixture
-def empty_database_url(database_url):
+def empty_database_url(own_database_url):
     """A database without a single table."""
-    with engine(database_url).begin() as connection:
+    with engine(own_database_url).begin() as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
-    return database_url
+    return own_database_url
 
 
 def schema_of(url):
@@ -36,46 +36,46 @@ def schema_of(url):
         return [sorted(map(tuple, connection.execute(text(query)))) for query in queries]
 
 
-def test_the_migrations_make_what_the_code_describes(database_url):
+def test_the_migrations_make_what_the_code_describes(own_database_url):
     said = io.StringIO()
-    settings = migrate._config(database_url)
+    settings = migrate._config(own_database_url)
     settings.stdout = said
     command.check(settings)  # raises when it would write another migration
     assert "No new upgrade operations detected" in said.getvalue()
 
 
-def test_an_empty_database_is_migrated_to_the_same_schema(database_url, request):
-    wanted = schema_of(database_url)
+def test_an_empty_database_is_migrated_to_the_same_schema(own_database_url, request):
+    wanted = schema_of(own_database_url)
     empty = request.getfixturevalue("empty_database_url")
     assert schema_of(empty) == [[], [], []]
     assert migrate.migrate(empty) == migrate.wanted_revision(empty)
     assert schema_of(empty) == wanted
 
 
-def test_migrating_twice_changes_nothing(database_url):
-    before = schema_of(database_url)
-    with transaction(database_url) as session:
+def test_migrating_twice_changes_nothing(own_database_url):
+    before = schema_of(own_database_url)
+    with transaction(own_database_url) as session:
         session.execute(
             text(
                 "INSERT INTO accounts (number, environment, first_seen_at)"
                 " VALUES ('A', 'live', now())"
             )
         )
-    migrate.migrate(database_url)
-    assert schema_of(database_url) == before
-    with engine(database_url).connect() as connection:
+    migrate.migrate(own_database_url)
+    assert schema_of(own_database_url) == before
+    with engine(own_database_url).connect() as connection:
         assert connection.execute(text("SELECT number FROM accounts")).scalar_one() == "A"
 
 
-def test_creating_a_database_that_exists_changes_nothing(database_url):
-    migrate.create_database(database_url)
-    check_schema(database_url)
-    engine(_home(database_url)).dispose()
+def test_creating_a_database_that_exists_changes_nothing(own_database_url):
+    migrate.create_database(own_database_url)
+    check_schema(own_database_url)
+    engine(_home(own_database_url)).dispose()
 
 
-def test_a_missing_database_is_created_whatever_its_name(database_url):
+def test_a_missing_database_is_created_whatever_its_name(own_database_url):
     name = 'odd "name" of 2026'
-    url = engine(database_url).url.set(database=name).render_as_string(hide_password=False)
+    url = engine(own_database_url).url.set(database=name).render_as_string(hide_password=False)
     url = url.replace("postgresql+psycopg", "postgresql")
     with pytest.raises(DatabaseUnavailable, match="does not exist"):
         check_schema(url)
@@ -99,11 +99,11 @@ def test_an_empty_database_is_named_with_the_remedy(empty_database_url):
     assert str(said.value).endswith("run ./strikeflow database migrate")
 
 
-def test_a_database_of_another_version_of_the_code_is_refused(database_url):
-    with transaction(database_url) as session:
+def test_a_database_of_another_version_of_the_code_is_refused(own_database_url):
+    with transaction(own_database_url) as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(WrongSchema, match="is at 9999, this code needs"):
-        check_schema(database_url)
+        check_schema(own_database_url)
 
 
 def closed_port():
@@ -129,7 +129,7 @@ WRONG_URLS = {
 
 @pytest.mark.parametrize("ask", [migrate.migrate, migrate.create_database, check_schema])
 @pytest.mark.parametrize("why", WRONG_URLS)
-def test_a_wrong_database_url_is_one_line_without_the_password(why, ask):
+def test_a_wrong_own_database_url_is_one_line_without_the_password(why, ask):
     with pytest.raises(DatabaseUnavailable) as said:
         ask(WRONG_URLS[why].format(port=closed_port()))
     line = str(said.value)
@@ -139,8 +139,8 @@ def test_a_wrong_database_url_is_one_line_without_the_password(why, ask):
     assert said.value.__cause__ is None  # nothing that would print it either
 
 
-def test_a_wrong_password_is_one_line_without_it(database_url):
-    url = engine(database_url).url.set(username="nobody", password=PASSWORD)
+def test_a_wrong_password_is_one_line_without_it(own_database_url):
+    url = engine(own_database_url).url.set(username="nobody", password=PASSWORD)
     with pytest.raises(DatabaseUnavailable) as said:
         check_schema(url.set(drivername="postgresql").render_as_string(hide_password=False))
     assert PASSWORD not in str(said.value)

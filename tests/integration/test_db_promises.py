@@ -236,12 +236,9 @@ BROKEN = {
 
 
 @pytest.fixture
-def record(shared_database_url):
-    """A connection with the sound record in a transaction that is rolled back."""
-    with engine(shared_database_url).connect() as connection:
-        for table in ("accounts", "cycles", "snapshots", "structures", "candidates"):
-            # Identities are not rolled back; the record names its rows 1, 2, 3.
-            connection.execute(text(f"ALTER TABLE {table} ALTER COLUMN id RESTART"))
+def record(database_url):
+    """A connection with the sound record, which is rolled back."""
+    with engine(database_url).connect() as connection:
         for statement in SOUND.split(";\n"):
             if statement.strip():
                 connection.execute(text(statement))
