@@ -221,6 +221,7 @@ def _structure(session: Session, row: Row[Any]) -> Structure:
         state=StructureState(row.state),
         quantity=row.quantity,
         entry_price=Decimal(0) if row.entry_price is None else row.entry_price,
+        realized_usd=Decimal(0) if row.realized_usd is None else row.realized_usd,
         legs=read_structure_legs(session, row.id),
     )
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from math import gcd
@@ -104,9 +104,10 @@ def client_order_id(
     The readable part is for people; the digest makes it unique.
     """
     package = ",".join(sorted(f"{leg.side}:{leg.ratio}:{leg.symbol}" for leg in legs))
-    said = f"{account}|{strategy}|{slot.isoformat()}|{purpose}|{package}"
+    moment = slot.astimezone(UTC)
+    said = f"{account}|{strategy}|{moment.isoformat()}|{purpose}|{package}"
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
-    return f"{strategy[:12]}-{slot:%y%m%dT%H%M}-{purpose}-{digest}"
+    return f"{strategy[:12]}-{moment:%y%m%dT%H%M}-{purpose}-{digest}"
 
 
 def lowest_terms(legs: Sequence[Leg], quantity: int) -> tuple[tuple[Leg, ...], int]:

@@ -64,36 +64,40 @@ def structure_update(
         return StructureUpdate(
             state=StructureState.OPEN, quantity=filled, entry_price=order.filled_average_price
         )
-    if filled < structure.quantity:
-        return StructureUpdate(state=StructureState.OPEN, quantity=structure.quantity - filled)
+    if filled == 0:
+        return without_order(purpose)
     assert order.filled_average_price is not None
+    earned = realized_usd(structure.entry_price, order.filled_average_price, Decimal(filled))
+    if filled < structure.quantity:
+        return StructureUpdate(
+            state=StructureState.OPEN,
+            quantity=structure.quantity - filled,
+            realized_usd=structure.realized_usd + earned,
+        )
     return StructureUpdate(
         state=StructureState.CLOSED,
         exit_price=order.filled_average_price,
-        realized_usd=realized_usd(
-            structure.entry_price, order.filled_average_price, Decimal(filled)
-        ),
+        realized_usd=structure.realized_usd + earned,
     )
 
 
 def settled_structure(
     structure: Structure, positions: Mapping[str, Position], activities: Iterable[Activity]
 ) -> StructureUpdate | None:
-    """Expired or assigned, once none of an open structure's legs is held any more and the
-    broker's activities say why; None otherwise.
+    """Assigned or expired, once none of an open structure's legs is held any more and the broker's
+    activities say why: an exercise of one leg, or the expiry of all. None otherwise.
     """
     symbols = {leg.symbol for leg in structure.legs}
     if structure.state is not StructureState.OPEN or symbols & positions.keys():
         return None
-    kinds = {a.activity_type for a in activities if a.symbol in symbols}
-    if kinds & {"OPASN", "OPEXC"}:
+    happened = {(a.activity_type, a.symbol) for a in activities if a.symbol in symbols}
+    if any(kind in ("OPASN", "OPEXC") for kind, _ in happened):
         return StructureUpdate(state=StructureState.ASSIGNED)
-    if "OPEXP" in kinds:
+    if all(("OPEXP", symbol) in happened for symbol in symbols):
+        kept = realized_usd(structure.entry_price, Decimal(0), Decimal(structure.quantity))
         return StructureUpdate(
             state=StructureState.EXPIRED,
             exit_price=Decimal(0),
-            realized_usd=realized_usd(
-                structure.entry_price, Decimal(0), Decimal(structure.quantity)
-            ),
+            realized_usd=structure.realized_usd + kept,
         )
     return None

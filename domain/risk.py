@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -204,8 +205,9 @@ def worst_losses(
 
     underlyings  symbol -> underlying, for every position
 
-    All legs of an underlying are taken at intrinsic value at one spot; the worst spot counts.
-    A short call without cover has no bound: the answer is Infinity.
+    At each expiration the legs that still live are taken at intrinsic value at one spot; the worst
+    spot of the worst expiration counts. A long that expires earlier covers nothing after that. A
+    short call without cover has no bound: the answer is Infinity.
     """
     groups: defaultdict[str, list[Position]] = defaultdict(list)
     for position in positions:
@@ -214,12 +216,24 @@ def worst_losses(
 
 
 def _worst_loss(group: list[Position]) -> Decimal:
-    slope = sum((_shares(p) for p in group if _gains_upwards(p)), Decimal(0))
-    if slope < 0:
+    cost = sum((_shares(p) * p.average_entry_price for p in group), Decimal(0))
+    ends = {_expiration(p) for p in group if is_option(p.symbol)} or {date.max}
+    return max(_worst_loss_at(end, group, cost) for end in ends)
+
+
+def _worst_loss_at(end: date, group: list[Position], cost: Decimal) -> Decimal:
+    """The loss at expiration `end`; what expired before is worth nothing then."""
+    alive = [p for p in group if _expiration(p) >= end]
+    if sum((_shares(p) for p in alive if _gains_upwards(p)), Decimal(0)) < 0:
         return UNLIMITED
-    strikes = {parse_symbol(p.symbol).strike for p in group if is_option(p.symbol)}
-    worst = min(sum(_profit(p, spot) for p in group) for spot in strikes | {Decimal(0)})
-    return max(-Decimal(worst), Decimal(0))
+    strikes = {parse_symbol(p.symbol).strike for p in alive if is_option(p.symbol)}
+    least = min(sum(_shares(p) * _worth(p, spot) for p in alive) for spot in strikes | {Decimal(0)})
+    return max(cost - least, Decimal(0))
+
+
+def _expiration(position: Position) -> date:
+    """When the position ends; shares never do."""
+    return parse_symbol(position.symbol).expiration if is_option(position.symbol) else date.max
 
 
 def _shares(position: Position) -> Decimal:
@@ -232,7 +246,7 @@ def _gains_upwards(position: Position) -> bool:
     return not is_option(position.symbol) or parse_symbol(position.symbol).right is Right.CALL
 
 
-def _profit(position: Position, spot: Decimal) -> Decimal:
+def _worth(position: Position, spot: Decimal) -> Decimal:
+    """USD per share at `spot`, at the end."""
     symbol = position.symbol
-    value = parse_symbol(symbol).intrinsic(spot) if is_option(symbol) else spot
-    return _shares(position) * (value - position.average_entry_price)
+    return parse_symbol(symbol).intrinsic(spot) if is_option(symbol) else spot

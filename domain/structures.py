@@ -32,6 +32,8 @@ class Structure:
     state: StructureState
     quantity: int
     entry_price: Decimal
+    #: What the units that were closed before have earned, USD.
+    realized_usd: Decimal
     legs: tuple[Leg, ...]
 
     @property

@@ -93,7 +93,7 @@ def _exits(alive: list[Structure], priced: pd.DataFrame, now: datetime) -> Itera
             purpose=Purpose.CLOSE,
             structure_id=structure.id,
             expiration=min(leg.expiration for leg in structure.legs),
-            legs=tuple(leg.reversed() for leg in structure.legs),
+            legs=view.legs,
             width=None,
             price_natural=_money(view.debit_natural),
             price_mid=_money(view.debit_mid),

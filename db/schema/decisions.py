@@ -32,7 +32,7 @@ structures = Table(
     Column("quantity", Integer, nullable=False),
     Column("entry_price", PRICE),  # null until filled
     Column("exit_price", PRICE),  # null until closed or expired
-    Column("realized_usd", USD),  # null until closed or expired
+    Column("realized_usd", USD),  # null until a unit is closed or has expired
     Column("opened_at", INSTANT, nullable=False),
     Column("closed_at", INSTANT),  # null while alive
     one_of("state", StructureState),

@@ -15,7 +15,7 @@ import pandas as pd
 
 from domain import calendar
 from domain.chain import quote_age_s
-from domain.orders import Side
+from domain.orders import Leg, Side
 from domain.structures import Structure
 
 NAME = "iron_condor"
@@ -27,6 +27,7 @@ class Rule(StrEnum):
     DAYS_TO_EXPIRY = "days_to_expiry"  # expiration too near or too far
     SHORT_DELTA = "short_delta"  # no contract within the wanted deltas on a side
     WING = "wing"  # no listed wing near the wanted width
+    SHORTS_CROSS = "shorts_cross"  # the short put lies above the short call: both sides can lose
     QUOTE_AGE = "quote_age"  # a leg's quote is older than the limit
     SLIPPAGE = "slippage"  # mid to natural costs too much of the width
     CREDIT_SHARE = "credit_share"  # the credit at natural prices is too small for the risk
@@ -112,6 +113,7 @@ def chain_to_condors(
     """One row an expiration: its condor as far as it could be built, and what turned it down.
 
     chain       with GREEKS, one underlying
+    spot        USD per share; NaN or not above 0 turns every row down
     open_count  structures of this strategy already open or on their way in this underlying
 
     Columns: expiration, days_to_expiry, the LEGS' symbols (missing where none was found), width,
@@ -119,6 +121,7 @@ def chain_to_condors(
     value, threshold.
     """
     today = calendar.trading_day(now)
+    spot = spot if spot > 0 else float("nan")
     aged = chain.assign(quote_age_s=quote_age_s(chain, now))
     rows = [
         _condor(expiry_chain, expiration, spot, today, rules)
@@ -180,12 +183,17 @@ def _row(contracts: pd.DataFrame, off: pd.Series) -> pd.Series:
     return contracts.iloc[int(off.to_numpy().argmin())]
 
 
-def _prices(legs: dict[str, pd.Series]) -> dict[str, float]:
-    shorts, longs = (legs["short_put"], legs["short_call"]), (legs["long_put"], legs["long_call"])
+def _widths(legs: dict[str, pd.Series]) -> tuple[float, float]:
+    """USD per share between short and long strike of the put side and of the call side."""
     put_width = legs["short_put"]["strike"] - legs["long_put"]["strike"]
     call_width = legs["long_call"]["strike"] - legs["short_call"]["strike"]
+    return float(put_width), float(call_width)
+
+
+def _prices(legs: dict[str, pd.Series]) -> dict[str, float]:
+    shorts, longs = (legs["short_put"], legs["short_call"]), (legs["long_put"], legs["long_call"])
     return {
-        "width": max(put_width, call_width),  # only one side can lose
+        "width": max(_widths(legs)),  # only one side can lose
         "credit_natural": sum(s["bid"] for s in shorts) - sum(x["ask"] for x in longs),
         "credit_mid": sum(s["mid"] for s in shorts) - sum(x["mid"] for x in longs),
     }
@@ -194,11 +202,22 @@ def _prices(legs: dict[str, pd.Series]) -> dict[str, float]:
 def _package_failures(
     prices: dict[str, float], legs: dict[str, pd.Series], spot: float, rules: Rules
 ) -> Iterator[Failure]:
+    """What the package fails: its shape first, then its quotes, then its price."""
+    for share in (width / spot for width in _widths(legs)):
+        if not share >= rules.wing_width_share_min:
+            yield Rule.WING, share, rules.wing_width_share_min
+        if not share <= rules.wing_width_share_max:
+            yield Rule.WING, share, rules.wing_width_share_max
+    put_strike, call_strike = legs["short_put"]["strike"], legs["short_call"]["strike"]
+    if not put_strike <= call_strike:
+        yield Rule.SHORTS_CROSS, float(put_strike), float(call_strike)
+    yield from _quote_failures(prices, legs, rules)
+
+
+def _quote_failures(
+    prices: dict[str, float], legs: dict[str, pd.Series], rules: Rules
+) -> Iterator[Failure]:
     width, natural, mid = prices["width"], prices["credit_natural"], prices["credit_mid"]
-    if not width / spot >= rules.wing_width_share_min:
-        yield Rule.WING, width / spot, rules.wing_width_share_min
-    if not width / spot <= rules.wing_width_share_max:
-        yield Rule.WING, width / spot, rules.wing_width_share_max
     # np.max and np.min keep a NaN, and NaN passes no comparison: the unknown turns down.
     age_s = float(np.max([leg["quote_age_s"] for leg in legs.values()]))
     if not age_s <= rules.quote_age_s_max:
@@ -233,7 +252,10 @@ def _best_only(condors: pd.DataFrame, rules: Rules, open_count: int) -> pd.DataF
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExitView:
-    """What closing one unit costs now, USD per share, and whether to do it."""
+    """What closing one unit costs now, USD per share, and whether to do it.
+
+    legs  what to trade: a long leg that nobody bids for is left to expire, and counts as nothing
+    """
 
     is_exit: bool
     rule: Exit
@@ -241,37 +263,43 @@ class ExitView:
     threshold: float
     debit_natural: float  # buy back at asks, sell at bids; NaN when unpriced
     debit_mid: float
+    legs: tuple[Leg, ...]
 
 
 def exit_view(structure: Structure, chain: pd.DataFrame, now: datetime, rules: Rules) -> ExitView:
     """Whether to close `structure`, asked in the order of Exit.
 
-    chain  with GREEKS, one underlying; a leg that is missing from it makes the exit unpriced
+    chain  with GREEKS, one underlying; a leg that is missing from it, or that nobody offers,
+           makes the exit unpriced
     """
-    legs = chain.set_index("symbol").reindex([leg.symbol for leg in structure.legs])
+    quotes = chain.set_index("symbol").reindex([leg.symbol for leg in structure.legs])
     held = np.array([leg.ratio if leg.side is Side.BUY else -leg.ratio for leg in structure.legs])
-    bid, ask = legs["bid"].to_numpy(), legs["ask"].to_numpy()
+    ask = quotes["ask"].to_numpy()
+    is_unbid = quotes["bid"].isna().to_numpy() & (ask > 0)  # quoted, but nobody buys
+    bid = np.where(is_unbid, 0.0, quotes["bid"].to_numpy())
     natural = float(np.sum(-held * np.where(held > 0, bid, ask)))
     mid = float(np.sum(-held * (bid + ask) / 2))
-    age_s = float(np.max(quote_age_s(legs, now).to_numpy()))  # a series' maximum drops a NaN
+    age_s = float(np.max(quote_age_s(quotes, now).to_numpy()))  # a series' maximum drops a NaN
     today = calendar.trading_day(now)
     days = min(calendar.days_to_expiry(today, leg.expiration) for leg in structure.legs)
-    credit = float(structure.credit)
+    credit = float(structure.credit) if structure.credit > 0 else float("nan")
+    multiple, earned = mid / credit, 1 - natural / credit
+    unsound = float(np.sum(~(bid <= ask)))
     asked: list[tuple[Exit, bool, float, float]] = [
         (Exit.UNPRICED, not age_s <= rules.quote_age_s_max, age_s, rules.quote_age_s_max),
-        (Exit.UNPRICED, not bool(np.all(bid <= ask)), float(np.sum(~(bid <= ask))), 0),
+        (Exit.UNPRICED, unsound > 0, unsound, 0),
         (Exit.DAYS_TO_EXPIRY, days <= rules.days_to_expiry_exit, days, rules.days_to_expiry_exit),
         (
             Exit.LOSS,
-            mid >= rules.loss_credit_multiple_exit * credit,
-            mid / credit,
+            multiple >= rules.loss_credit_multiple_exit,
+            multiple,
             rules.loss_credit_multiple_exit,
         ),
+        (Exit.PROFIT, earned >= rules.profit_share_exit, earned, rules.profit_share_exit),
+        (Exit.HOLD, True, earned, rules.profit_share_exit),
     ]
-    earned = 1 - natural / credit
-    asked.append((Exit.PROFIT, earned >= rules.profit_share_exit, earned, rules.profit_share_exit))
-    asked.append((Exit.HOLD, True, earned, rules.profit_share_exit))
     rule, _, value, threshold = next(answer for answer in asked if answer[1])
+    is_traded = ~(is_unbid & (held > 0))
     return ExitView(
         is_exit=rule not in (Exit.UNPRICED, Exit.HOLD),
         rule=rule,
@@ -279,4 +307,7 @@ def exit_view(structure: Structure, chain: pd.DataFrame, now: datetime, rules: R
         threshold=threshold,
         debit_natural=natural,
         debit_mid=mid,
+        legs=tuple(
+            leg.reversed() for leg, traded in zip(structure.legs, is_traded, strict=True) if traded
+        ),
     )

@@ -20,7 +20,11 @@ shares = st.tuples(st.just("S"), st.just(0), st.integers(-500, 500), cents)
 
 
 def position(kind, strike, quantity, price):
-    symbol = "XYZ" if kind == "S" else f"XYZ{EXPIRATION:%y%m%d}{kind}{strike * 1000:08d}"
+    return position_at(EXPIRATION, kind, strike, quantity, price)
+
+
+def position_at(expiration, kind, strike, quantity, price):
+    symbol = "XYZ" if kind == "S" else f"XYZ{expiration:%y%m%d}{kind}{strike * 1000:08d}"
     return Position(
         symbol=symbol,
         quantity=Decimal(quantity),
@@ -56,6 +60,22 @@ def test_no_spot_loses_more_than_the_worst_loss_and_one_loses_just_that(held):
     losses = [-profit(held, spot) for spot in near] + [-far]
     assert max(losses) <= Fraction(said)
     assert max(*losses, 0) == Fraction(said)
+
+
+def test_a_long_that_expires_first_covers_nothing_after_that():
+    near, far = date(2026, 12, 18), date(2027, 1, 15)
+    calls = [
+        position_at(near, "C", 100, 1, Decimal("1.00")),
+        position_at(far, "C", 100, -1, Decimal("3.00")),
+    ]
+    symbols = dict.fromkeys([one.symbol for one in calls], "XYZ")
+    assert worst_losses(calls, symbols) == {"XYZ": Decimal("Infinity")}
+    puts = [
+        position_at(near, "P", 100, 1, Decimal("1.00")),
+        position_at(far, "P", 100, -1, Decimal("3.00")),
+    ]
+    symbols = dict.fromkeys([one.symbol for one in puts], "XYZ")
+    assert worst_losses(puts, symbols) == {"XYZ": Decimal(9_800)}  # 100 a share, less 2 received
 
 
 money = st.integers(-2_000_000, 40_000_000).map(lambda n: Decimal(n) / 100)

@@ -258,6 +258,7 @@ STRUCTURE = Structure(
     state=StructureState.OPEN,
     quantity=2,
     entry_price=Decimal("-4.00"),
+    realized_usd=Decimal(0),
     legs=(
         Leg(symbol=symbol("P", 560), side=Side.BUY, ratio=1),
         Leg(symbol=symbol("P", 570), side=Side.SELL, ratio=1),
@@ -328,18 +329,48 @@ def changed(**columns):
     [
         made_chain(quotes=QUOTES[1:]),  # the leg is not listed any more
         made_chain().iloc[:0],
-        changed(bid=np.nan),
         changed(ask=np.nan),
+        changed(bid=np.nan, ask=np.nan),
         changed(quoted_at=pd.NaT),
         changed(quoted_at=pd.Timestamp(NOW) - pd.Timedelta(seconds=1801)),
         changed(bid=1.56),  # crossed
     ],
-    ids=["gone", "empty", "no bid", "no ask", "no time", "old", "crossed"],
+    ids=["gone", "empty", "no ask", "no quote", "no time", "old", "crossed"],
 )
 def test_a_condor_with_a_leg_that_has_no_sound_quote_is_kept(chain):
     # Even when every other reason to close it stands.
     found = view(chain, structure=with_credit("0.10"), days_to_expiry_exit=60)
     assert (found.rule, found.is_exit) == (Exit.UNPRICED, False)
+
+
+def test_a_worthless_wing_counts_as_nothing_and_is_left_to_expire():
+    # The winning condor: nobody bids for its wings, and it must still be closed.
+    found = view(changed(bid=np.nan), days_to_expiry_exit=60)
+    assert (found.rule, found.is_exit) == (Exit.DAYS_TO_EXPIRY, True)
+    assert found.debit_natural == pytest.approx(DEBIT_NATURAL + 1.45)
+    assert {leg.symbol for leg in found.legs} == {
+        symbol("P", 570),
+        symbol("C", 630),
+        symbol("C", 640),
+    }
+    assert found.legs[0] == STRUCTURE.legs[1].reversed()
+
+
+def test_a_structure_that_brought_no_credit_is_closed_by_the_calendar_alone():
+    assert view(structure=with_credit("0")).rule is Exit.HOLD
+    assert view(structure=with_credit("-1")).rule is Exit.HOLD
+    assert view(structure=with_credit("0"), days_to_expiry_exit=60).is_exit
+
+
+def test_shorts_that_cross_are_turned_down_because_both_sides_can_lose():
+    quotes = [
+        ("C", 590.0, 3.15, 3.25, 0.20),
+        ("C", 600.0, 1.45, 1.55, 0.12),
+        ("P", 610.0, 1.45, 1.55, -0.12),
+        ("P", 620.0, 2.95, 3.05, -0.20),
+    ]
+    row = only(condors(made_chain(quotes=quotes)))
+    assert (row["rule"], row["value"], row["threshold"]) == (Rule.SHORTS_CROSS, 620.0, 590.0)
 
 
 def test_ratios_count_in_the_price_of_closing():

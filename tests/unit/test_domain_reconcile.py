@@ -28,6 +28,7 @@ STRUCTURE = Structure(
     state=StructureState.OPEN,
     quantity=5,
     entry_price=Decimal("-3.00"),
+    realized_usd=Decimal(0),
     legs=(
         Leg(symbol=LONG, side=Side.BUY, ratio=1),
         Leg(symbol=SHORT, side=Side.SELL, ratio=1),
