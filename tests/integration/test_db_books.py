@@ -297,9 +297,9 @@ def by_symbol(frame):
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(contract, max_size=12))
-def test_a_chain_comes_back_with_every_value_and_every_gap(shared_database_url, contracts):
+def test_a_chain_comes_back_with_every_value_and_every_gap(database_url, contracts):
     chain = as_frame(contracts)
-    with engine(shared_database_url).connect() as connection, connection.begin() as everything:
+    with engine(database_url).connect() as connection, connection.begin() as everything:
         connection.execute(text("TRUNCATE accounts RESTART IDENTITY CASCADE"))
         connection.execute(
             text(
