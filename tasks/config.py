@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+import numpy as np
 import pandas as pd
 
 from domain.contracts import Right
@@ -91,6 +92,8 @@ def _toml(path: Path) -> dict[str, Any]:
 
 def _section(kind: type[Section], table: Mapping[str, Any], path: Path) -> Section:
     """A frozen dataclass from a table that has its keys, all of them and no other."""
+    if not isinstance(table, Mapping):
+        raise BadSettings(f"{path}: {table!r} stands where a table of settings must")
     wanted = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # always a dataclass
     for name in sorted(table.keys() - wanted):
         raise BadSettings(f"{path}: no setting is called {name!r}; known are {sorted(wanted)}")
@@ -119,7 +122,10 @@ def _rates(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, comment="#")
         table = table.assign(date=pd.to_datetime(table["date"]).dt.date)
-        return table.astype(dict.fromkeys(TENORS, "float64")).sort_values("date")
+        table = table.astype(dict.fromkeys(TENORS, "float64")).sort_values("date")
+        if table.empty or not np.isfinite(table[list(TENORS)].to_numpy()).all():
+            raise ValueError("a row or a yield is missing")
+        return table
     except OSError as error:
         raise BadSettings(f"{path} cannot be read: {error.strerror}") from None
     except (KeyError, ValueError) as error:
