@@ -1,0 +1,483 @@
+"""A cycle that is stopped anywhere and run again, and orders whose answer never came: whatever
+happens, a decision is at most one order, and the books end as the broker's.
+
+The simulator's own books are the oracle. A crash is an exception of its own kind, so that nothing
+under test can take it for one it knows.
+"""
+
+import contextlib
+import importlib
+import time
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from broker import transport
+from broker.client import Broker
+from broker.errors import Unknown
+from simulator.book import Book
+from simulator.refusal import not_found
+from tasks import context
+
+trading_flow = importlib.import_module("flows.trading_cycle")
+
+TEN = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+HALF_PAST = TEN + timedelta(minutes=30)
+STEPS = ("reconcile", "snapshot", "greeks", "scan", "validate", "submit", "report")
+CALLS = 8  # reconcile runs twice
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def one(pipeline, query):
+    (row,) = pipeline.rows(query)
+    return row
+
+
+def intent(pipeline):
+    return one(pipeline, "SELECT * FROM intents")
+
+
+def orders_of(exchange):
+    """What was ordered and what came of it, whoever's account it is."""
+    return [
+        (order.qty, order.limit_price, order.status, order.filled_avg_price)
+        + tuple((leg.symbol, leg.side, leg.intent, leg.qty) for leg in order.legs)
+        for order in exchange.book.orders.values()
+    ]
+
+
+def assert_books_equal(pipeline):
+    book = pipeline.simulator.exchange.book
+    known = {str(row["id"]): row["status"] for row in pipeline.rows("SELECT * FROM orders")}
+    assert known == {
+        each.id: each.status for order in book.orders.values() for each in (order, *order.legs)
+    }
+    fills = {row["id"] for row in pipeline.rows("SELECT id FROM fills")}
+    assert fills == {a.id for a in book.activities if a.order_id}
+    held = {p["symbol"]: p["quantity"] for p in pipeline.rows("SELECT * FROM positions")}
+    assert held == {p.symbol: p.qty for p in book.positions.values()}
+    cash = one(pipeline, "SELECT cash FROM account_marks ORDER BY marked_at DESC LIMIT 1")["cash"]
+    assert cash == book.cash
+
+
+@pytest.fixture(scope="session")
+def remembered():
+    return {}
+
+
+@pytest.fixture
+def undisturbed(remembered, pipeline, simulator):
+    """Asked once the clock stands at the slot: the orders of a run that nothing disturbs."""
+
+    def ask():
+        if not remembered:
+            mine = simulator.exchange.book
+            simulator.exchange.book = Book(
+                account="SIM000002",
+                cash_start=Decimal(100_000),
+                cash=Decimal(100_000),
+                equity_last=Decimal(100_000),
+            )
+            assert pipeline.run_cycle(TEN) is None
+            remembered["orders"] = orders_of(simulator.exchange)
+            assert len(remembered["orders"]) == 1
+            simulator.exchange.book = mine
+        return remembered["orders"]
+
+    return ask
+
+
+@contextlib.contextmanager
+def crash_at_call(monkeypatch, number, steps=STEPS):
+    """The process ends right before the step that is called as number `number`."""
+    calls = []
+
+    def wrapped(real):
+        def step(*arguments):
+            if len(calls) == number:
+                raise Crash
+            calls.append(real)
+            real(*arguments)
+            if number == CALLS and len(calls) == CALLS:
+                raise Crash
+
+        return step
+
+    with monkeypatch.context() as patched:
+        for name in steps:
+            patched.setattr(trading_flow, name, wrapped(getattr(trading_flow, name)))
+        yield
+
+
+@contextlib.contextmanager
+def crash_at_end_of_step(monkeypatch, number):
+    """The process ends when step `number` has done its work and not said so yet."""
+    real, calls = context.cycles.end_step, []
+
+    def end_step(*arguments):
+        if len(calls) == number:
+            raise Crash
+        calls.append(1)
+        real(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(context.cycles, "end_step", end_step)
+        yield
+
+
+@contextlib.contextmanager
+def killed(monkeypatch):
+    """Nobody is left to mark the cycle as failed."""
+    with monkeypatch.context() as patched:
+        patched.setattr(trading_flow, "closing", contextlib.nullcontext)
+        yield
+
+
+CRASHES = {
+    **{f"before step {n}": (crash_at_call, n) for n in range(CALLS)},
+    "after the last step": (crash_at_call, CALLS),
+    **{f"at the end of step {n}": (crash_at_end_of_step, n) for n in range(CALLS)},
+}
+
+
+@pytest.mark.parametrize("where", CRASHES)
+def test_a_slot_that_stopped_and_is_run_again_orders_what_an_undisturbed_one_does(
+    where, pipeline, simulator, monkeypatch, undisturbed
+):
+    crash, number = CRASHES[where]
+    with crash(monkeypatch, number), pytest.raises(Crash):
+        pipeline.run_cycle(TEN)
+    stopped = one(pipeline, "SELECT state, reason FROM cycles")
+    assert (stopped["state"], stopped["reason"][:5]) == ("failed", "Crash")
+    assert pipeline.run_cycle(TEN) is None
+    assert one(pipeline, "SELECT state FROM cycles") == {"state": "done"}
+    assert intent(pipeline)["state"] == "filled"
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "open"}
+    assert_books_equal(pipeline)
+    assert orders_of(simulator.exchange) == undisturbed()
+
+
+@pytest.mark.parametrize("number", [0, 4, 6, 7])
+def test_a_slot_that_was_killed_is_taken_over_when_its_lease_ran_out_and_orders_once(
+    number, pipeline, simulator, monkeypatch
+):
+    with killed(monkeypatch), crash_at_end_of_step(monkeypatch, number), pytest.raises(Crash):
+        pipeline.run_cycle(TEN)
+    waiting = pipeline.run_cycle(TEN)
+    assert waiting.message == "the trading cycle of 2026-11-20 15:00Z is running"
+    simulator.advance(TEN + timedelta(minutes=4))
+    assert pipeline.run_cycle(TEN) is None
+    assert one(pipeline, "SELECT state FROM cycles") == {"state": "done"}
+    assert len(simulator.exchange.book.orders) == 1
+    assert intent(pipeline)["state"] == "filled"
+    assert_books_equal(pipeline)
+
+
+# The order's own request
+
+
+@pytest.fixture
+def submit_as(monkeypatch):
+    """Puts `first(real, broker, intent)` in the place of the first Broker.submit; the ids sent."""
+
+    def install(first):
+        real = Broker.submit
+        sent = []
+
+        def submit(broker, wanted):
+            sent.append(wanted.client_order_id)
+            return first(real, broker, wanted) if len(sent) == 1 else real(broker, wanted)
+
+        monkeypatch.setattr(Broker, "submit", submit)
+        return sent
+
+    return install
+
+
+def test_a_crash_before_the_request_left_is_never_made_good_by_a_second_try(
+    pipeline, simulator, submit_as
+):
+    def die(real, broker, wanted):
+        raise Crash
+
+    submit_as(die)
+    with pytest.raises(Crash):
+        pipeline.run_cycle(TEN)
+    assert intent(pipeline)["state"] == "sending"
+    assert pipeline.run_cycle(TEN) is None
+    assert intent(pipeline)["state"] == "unknown"
+    assert simulator.exchange.book.orders == {}
+    assert_ends_never_received(pipeline, simulator)
+
+
+def assert_ends_never_received(pipeline, simulator):
+    """The next slot gives the intent up by its words, and nothing under its id is ever sent."""
+    first = intent(pipeline)
+    pipeline.run_cycle(HALF_PAST)
+    ended = one(pipeline, f"SELECT * FROM intents WHERE planned_at = '{TEN}'")
+    assert ended["state"] == "refused"
+    assert ended["detail"] == "never received: the broker has no order under this id"
+    failed = one(pipeline, f"SELECT state FROM structures WHERE id = {first['structure_id']}")
+    assert failed == {"state": "failed"}
+    assert first["client_order_id"] not in simulator.exchange.book.by_client_id
+
+
+def test_a_crash_after_the_request_left_is_adopted_and_not_sent_again(
+    pipeline, simulator, submit_as
+):
+    def die(real, broker, wanted):
+        real(broker, wanted)
+        raise Crash
+
+    sent = submit_as(die)
+    with pytest.raises(Crash):
+        pipeline.run_cycle(TEN)
+    assert intent(pipeline)["state"] == "sending"
+    assert pipeline.run_cycle(TEN) is None
+    assert len(sent) == 1
+    assert intent(pipeline)["state"] == "filled"
+    assert len(simulator.exchange.book.orders) == 1
+    assert_books_equal(pipeline)
+
+
+def test_a_time_out_after_the_broker_took_the_order_never_makes_a_second_one(
+    pipeline, simulator, submit_as, monkeypatch
+):
+    route = simulator.exchange.route
+
+    def never_answer():
+        route()
+        time.sleep(1.0)  # the server's only thread: nobody answers until then
+
+    simulator.exchange.route = never_answer
+
+    def impatient(real, broker, wanted):
+        with monkeypatch.context() as patched:
+            patched.setattr(transport, "READ_TIMEOUT_S", 0.3)
+            return real(broker, wanted)
+
+    sent = submit_as(impatient)
+    assert_adopted(pipeline, simulator, sent)
+
+
+def test_an_error_after_the_broker_took_the_order_never_makes_a_second_one(
+    pipeline, simulator, submit_as
+):
+    route = simulator.exchange.route
+
+    def take_and_fail():
+        route()
+        raise RuntimeError("answered with a 500")
+
+    simulator.exchange.route = take_and_fail
+    sent = submit_as(lambda real, broker, wanted: real(broker, wanted))
+    assert_adopted(pipeline, simulator, sent)
+
+
+def assert_adopted(pipeline, simulator, sent):
+    assert pipeline.run_cycle(TEN) is None
+    assert len(sent) == 1
+    (order,) = simulator.exchange.book.orders.values()
+    assert intent(pipeline)["client_order_id"] == order.client_order_id
+    assert intent(pipeline)["state"] == "filled"
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "open"}
+    assert_books_equal(pipeline)
+    before = orders_of(simulator.exchange)
+    pipeline.run_cycle(HALF_PAST)
+    assert orders_of(simulator.exchange) == before
+
+
+def test_an_order_that_was_lost_on_its_way_ends_as_never_received(pipeline, simulator):
+    place = simulator.exchange.place
+    asked = []
+
+    def lose_the_first(body):
+        asked.append(body["client_order_id"])
+        if len(asked) == 1:
+            raise RuntimeError("answered with a 500, and nothing was done")
+        return place(body)
+
+    simulator.exchange.place = lose_the_first
+    assert pipeline.run_cycle(TEN) is None
+    lost = intent(pipeline)
+    assert lost["state"] == "unknown"
+    assert "500" in lost["detail"]
+    assert_ends_never_received(pipeline, simulator)
+    assert asked.count(lost["client_order_id"]) == 1
+
+
+def test_while_an_order_is_unknown_no_other_is_opened_in_its_underlying(
+    pipeline, simulator, monkeypatch
+):
+    """A minute later: too early to call it never received."""
+    pipeline.edit("strategies.toml", slippage_share_max="0.5", credit_share_min="0.05")
+
+    def lose(body):
+        raise RuntimeError("answered with a 500, and nothing was done")
+
+    place, simulator.exchange.place = simulator.exchange.place, lose
+    pipeline.run_cycle(TEN)
+    simulator.exchange.place = place
+    pipeline.run_cycle(TEN + timedelta(minutes=1))
+    assert intent(pipeline)["state"] == "unknown"
+    assert pipeline.rows("SELECT id FROM candidates WHERE rule = 'already_open'") != []
+    assert simulator.exchange.book.orders == {}
+
+
+def test_an_order_that_the_broker_lists_late_is_adopted(pipeline, simulator, submit_as):
+    exchange = simulator.exchange
+    hidden = {"route": True}
+    route, find = exchange.route, exchange.find_by_client_id
+
+    def take_and_fail():
+        route()
+        raise RuntimeError("answered with a 500")
+
+    def find_late(client_order_id):
+        if hidden:
+            raise not_found(f"order not found for {client_order_id}")
+        return find(client_order_id)
+
+    exchange.route, exchange.find_by_client_id = take_and_fail, find_late
+    known, exchange.book.orders = exchange.book.orders, HiddenOrders(hidden)
+    assert known == {}
+    sent = submit_as(lambda real, broker, wanted: real(broker, wanted))
+    assert pipeline.run_cycle(TEN) is None
+    assert intent(pipeline)["state"] == "unknown"
+    hidden.clear()
+    exchange.route = route
+    pipeline.run_cycle(TEN + timedelta(minutes=1))
+    assert intent(pipeline)["state"] == "filled"
+    assert len(sent) == 1
+    assert_books_equal(pipeline)
+
+
+class HiddenOrders(dict):
+    """The broker's orders, of which lists show none while `hidden` holds something."""
+
+    def __init__(self, hidden):
+        super().__init__()
+        self.hidden = hidden
+
+    def values(self):
+        return [] if self.hidden else super().values()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_closing_order_whose_answer_was_lost_is_adopted_and_closes_once(
+    times, pipeline, simulator
+):
+    exchange = simulator.exchange
+    pipeline.run_cycle(TEN)
+    pipeline.edit("strategies.toml", days_to_expiry_exit="50")
+    route = exchange.route
+
+    def take_and_fail():
+        route()
+        raise RuntimeError("answered with a 500")
+
+    exchange.route = take_and_fail
+    pipeline.run_cycle(HALF_PAST)
+    exchange.route = route
+    if times == 2:
+        pipeline.run_cycle(TEN + timedelta(hours=1))
+    closings = [o for o in exchange.book.orders.values() if o.legs[0].intent.endswith("close")]
+    assert len(closings) == 1
+    closed = one(pipeline, "SELECT * FROM structures WHERE id = 1")
+    assert closed["state"] == "closed"
+    first = list(exchange.book.orders.values())[:2]
+    earned = -sum(o.filled_avg_price * o.qty * 100 for o in first)
+    assert closed["realized_usd"] == earned
+    assert_books_equal(pipeline)
+
+
+def test_a_closing_order_that_was_lost_leaves_the_structure_open_to_be_closed_again(
+    pipeline, simulator
+):
+    exchange = simulator.exchange
+    pipeline.run_cycle(TEN)
+    pipeline.edit("strategies.toml", days_to_expiry_exit="50")
+    place = exchange.place
+
+    def lose(body):
+        raise RuntimeError("answered with a 500, and nothing was done")
+
+    exchange.place = lose
+    pipeline.run_cycle(HALF_PAST)
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "closing"}
+    exchange.place = place
+    pipeline.run_cycle(TEN + timedelta(hours=1))
+    states = pipeline.rows("SELECT state FROM intents WHERE purpose = 'close' ORDER BY planned_at")
+    assert [row["state"] for row in states] == ["refused", "filled"]
+    assert one(pipeline, "SELECT state FROM structures WHERE id = 1") == {"state": "closed"}
+    assert_books_equal(pipeline)
+
+
+def test_whenever_a_request_arrives_its_intent_is_committed(pipeline, simulator, monkeypatch):
+    """Through a crash, a second try, an exit: judged on a connection of its own."""
+    place = simulator.exchange.place
+    seen = []
+
+    def look(body):
+        with psycopg.connect(pipeline.database_url) as connection:
+            found = connection.execute(
+                "SELECT state FROM intents WHERE client_order_id = %s", [body["client_order_id"]]
+            )
+            seen.append(found.fetchone())
+        return place(body)
+
+    simulator.exchange.place = look
+    with crash_at_call(monkeypatch, 5), pytest.raises(Crash):
+        pipeline.run_cycle(TEN)
+    pipeline.run_cycle(TEN)
+    pipeline.edit("strategies.toml", days_to_expiry_exit="50")
+    pipeline.run_cycle(HALF_PAST)
+    assert seen[:2] == [("sending",), ("sending",)]
+    assert set(seen) == {("sending",)}
+
+
+def test_a_planned_intent_of_a_slot_that_passed_is_given_up_and_never_sent(
+    pipeline, simulator, monkeypatch
+):
+    with crash_at_call(monkeypatch, 5), pytest.raises(Crash):
+        pipeline.run_cycle(TEN)
+    assert intent(pipeline)["state"] == "planned"
+    old = intent(pipeline)["client_order_id"]
+    pipeline.run_cycle(HALF_PAST)
+    ended = one(pipeline, f"SELECT state, detail FROM intents WHERE client_order_id = '{old}'")
+    assert ended == {"state": "not_sent", "detail": "its slot passed before it was sent"}
+    assert old not in simulator.exchange.book.by_client_id
+
+
+def test_a_broker_that_is_away_fails_the_cycle_and_the_slot_can_be_run_again(
+    pipeline, simulator, monkeypatch
+):
+    def away(*_):
+        raise RuntimeError("answered with a 500")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(simulator.exchange, "market", Away(simulator.exchange.market, away))
+        with pytest.raises(Unknown, match="500"):
+            pipeline.run_cycle(TEN)
+    failed = one(pipeline, "SELECT state, reason FROM cycles")
+    assert failed["state"] == "failed"
+    assert "500" in failed["reason"]
+    assert "\n" not in failed["reason"]
+    assert pipeline.run_cycle(TEN) is None
+    assert intent(pipeline)["state"] == "filled"
+    assert_books_equal(pipeline)
+
+
+class Away:
+    """A market whose chains cannot be read."""
+
+    def __init__(self, market, chain):
+        self.market, self.chain = market, chain
+
+    def __getattr__(self, name):
+        return getattr(self.market, name)
