@@ -294,7 +294,7 @@ def by_symbol(frame):
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(contract, max_size=12))
 def test_a_chain_comes_back_with_every_value_and_every_gap(database_url, contracts):

@@ -45,8 +45,10 @@ def intent(pipeline):
 def orders_of(exchange):
     """What was ordered and what came of it, whoever's account it is."""
     return [
-        (order.qty, order.limit_price, order.status, order.filled_avg_price)
-        + tuple((leg.symbol, leg.side, leg.intent, leg.qty) for leg in order.legs)
+        (
+            (order.qty, order.limit_price, order.status, order.filled_avg_price),
+            [(leg.symbol, leg.side, leg.intent, leg.qty) for leg in order.legs],
+        )
         for order in exchange.book.orders.values()
     ]
 
