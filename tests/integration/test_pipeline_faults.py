@@ -18,7 +18,7 @@ from broker import transport
 from broker.client import Broker
 from broker.errors import Unknown
 from simulator.book import Book
-from simulator.refusal import not_found
+from simulator.refusal import Refusal, not_found
 from tasks import context
 
 trading_flow = importlib.import_module("flows.trading_cycle")
@@ -31,6 +31,12 @@ CALLS = 8  # reconcile runs twice
 
 class Crash(BaseException):
     """The process ends here."""
+
+
+def a_fault():
+    """A 500. Any other exception would be one too, but the server then drops the connection a
+    moment after its answer, and the next request may or may not run into that."""
+    return Refusal(500, 50010000, "internal server error occurred")
 
 
 def one(pipeline, query):
@@ -274,7 +280,7 @@ def test_an_error_after_the_broker_took_the_order_never_makes_a_second_one(
 
     def take_and_fail():
         route()
-        raise RuntimeError("answered with a 500")
+        raise a_fault()
 
     simulator.exchange.route = take_and_fail
     sent = submit_as(lambda real, broker, wanted: real(broker, wanted))
@@ -301,7 +307,7 @@ def test_an_order_that_was_lost_on_its_way_ends_as_never_received(pipeline, simu
     def lose_the_first(body):
         asked.append(body["client_order_id"])
         if len(asked) == 1:
-            raise RuntimeError("answered with a 500, and nothing was done")
+            raise a_fault()
         return place(body)
 
     simulator.exchange.place = lose_the_first
@@ -320,7 +326,7 @@ def test_while_an_order_is_unknown_no_other_is_opened_in_its_underlying(
     pipeline.edit("strategies.toml", slippage_share_max="0.5", credit_share_min="0.05")
 
     def lose(body):
-        raise RuntimeError("answered with a 500, and nothing was done")
+        raise a_fault()
 
     place, simulator.exchange.place = simulator.exchange.place, lose
     pipeline.run_cycle(TEN)
@@ -338,7 +344,7 @@ def test_an_order_that_the_broker_lists_late_is_adopted(pipeline, simulator, sub
 
     def take_and_fail():
         route()
-        raise RuntimeError("answered with a 500")
+        raise a_fault()
 
     def find_late(client_order_id):
         if hidden:
@@ -357,6 +363,21 @@ def test_an_order_that_the_broker_lists_late_is_adopted(pipeline, simulator, sub
     assert intent(pipeline)["state"] == "filled"
     assert len(sent) == 1
     assert_books_equal(pipeline)
+
+
+def test_an_order_that_no_list_shows_yet_is_found_by_its_id(pipeline, simulator):
+    exchange = simulator.exchange
+    route = exchange.route
+
+    def take_and_fail():
+        route()
+        raise a_fault()
+
+    exchange.route = take_and_fail
+    exchange.book.orders = HiddenOrders({"always": True})
+    pipeline.run_cycle(TEN)
+    assert intent(pipeline)["state"] == "filled"
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "open"}
 
 
 class HiddenOrders(dict):
@@ -381,7 +402,7 @@ def test_a_closing_order_whose_answer_was_lost_is_adopted_and_closes_once(
 
     def take_and_fail():
         route()
-        raise RuntimeError("answered with a 500")
+        raise a_fault()
 
     exchange.route = take_and_fail
     pipeline.run_cycle(HALF_PAST)
@@ -407,7 +428,7 @@ def test_a_closing_order_that_was_lost_leaves_the_structure_open_to_be_closed_ag
     place = exchange.place
 
     def lose(body):
-        raise RuntimeError("answered with a 500, and nothing was done")
+        raise a_fault()
 
     exchange.place = lose
     pipeline.run_cycle(HALF_PAST)
@@ -460,7 +481,7 @@ def test_a_broker_that_is_away_fails_the_cycle_and_the_slot_can_be_run_again(
     pipeline, simulator, monkeypatch
 ):
     def away(*_):
-        raise RuntimeError("answered with a 500")
+        raise a_fault()
 
     with monkeypatch.context() as patched:
         patched.setattr(simulator.exchange, "market", Away(simulator.exchange.market, away))
