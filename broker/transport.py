@@ -8,11 +8,16 @@ from alpaca.common.exceptions import APIError
 from alpaca.common.rest import RESTClient
 from requests import PreparedRequest, RequestException, Response
 from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from broker.errors import BrokerError, IdTaken, NotAuthorized, NotFound, Refused, Unknown
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 3.05, 15.0
 CODE_BAD_PARAMETER = 40010001  # the code of a taken client_order_id too; the words tell which
+
+#: A kept connection that the broker has closed meanwhile fails the next request on it. A read is
+#: asked once more at once; anything else is never repeated here.
+READ_AGAIN = Retry(total=1, connect=0, read=1, status=0, other=0, allowed_methods={"GET"})
 
 Answer = TypeVar("Answer")
 
@@ -29,7 +34,7 @@ def calm(client: RESTClient, url: str | None) -> None:
     """No blind retry of anything, a time-out on everything."""
     client._retry = 0
     for scheme in ("https://", "http://"):
-        client._session.mount(scheme, _TimeoutAdapter())
+        client._session.mount(scheme, _TimeoutAdapter(max_retries=READ_AGAIN))
     if url and urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
         client._session.trust_env = False  # a proxy of the environment cannot reach loopback
 

@@ -74,6 +74,7 @@ def embedded_postgres(home: Path) -> Iterator[str]:
         yield url
     finally:
         _stop(server)
+        shutil.rmtree(place.socket, ignore_errors=True)  # empty but for what a killed one left
 
 
 def _place(home: Path) -> Place:
