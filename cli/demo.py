@@ -17,6 +17,7 @@ from cli.day import KEYS
 from cli.errors import CannotRun
 from cli.services import (
     LOOPBACK,
+    alone_in,
     free_port,
     our_database,
     prefect_environment,
@@ -30,6 +31,7 @@ from db import cycles, reports
 from db.session import transaction
 from domain import calendar
 from domain.summary import Summary
+from tasks.config import config
 from tasks.settings import settings
 
 #: The demo's runs never mix with those of a Prefect server that trades.
@@ -67,8 +69,10 @@ class Stage:
 def stage(market: Market, ui_port: int, status: Status) -> Iterator[Stage]:
     """Postgres, simulator and Prefect server, up and migrated; all stopped at the end."""
     home = settings().home
+    config()  # a wrong file stops the start
     require_free_port(ui_port, "the Prefect UI", "--ui-port")
     with ExitStack() as stack:
+        stack.enter_context(alone_in(home))
         status.update("starting Postgres")
         database_url = stack.enter_context(our_database(home))
         prepare_databases(database_url, PREFECT_DATABASE)

@@ -1,6 +1,8 @@
 """The processes that a day needs: started together, watched, stopped together."""
 
+import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,16 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from sqlalchemy import make_url
 
-from cli.errors import CannotRun
+from cli.errors import EXIT_CANNOT_RUN, CannotRun
 from cli.postgres import embedded_postgres
 from db import migrate
+from db.session import engine
 from tasks.settings import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 90
+#: How an exception ends a traceback: `package.SomeError: the words`.
+ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception|Violation|Privilege|OutOfRange)\b.*:")
 STOP_TIMEOUT_S = 10
 
 #: Prefect's recorder drops task runs under load with its defaults (one at a time).
@@ -51,16 +55,20 @@ class Service:
         yield from self.process.stdout
 
     def last_words(self) -> str:
-        """The last line it printed: its own reason for ending."""
+        """Its own reason for ending: the last error it printed, else its last line."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        errors = [line for line in lines if ERROR_LINE.match(line)]
+        said = (errors or lines or ["it said nothing"])[-1]
+        return f"{said} (see {self.log})"
 
 
 def prefect_environment(
     home: Path, database_url: str, prefect_database: str, port: int
 ) -> dict[str, str]:
     """What the Prefect server, a worker and a flow run share."""
-    beside = make_url(database_url).set(database=prefect_database, drivername="postgresql+asyncpg")
+    beside = engine(database_url).url.set(
+        database=prefect_database, drivername="postgresql+asyncpg"
+    )
     return {
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_API_URL": f"http://{LOOPBACK}:{port}/api",
@@ -78,6 +86,29 @@ def prefect_environment(
 
 
 @contextmanager
+def alone_in(home: Path) -> Iterator[None]:
+    """Keep the data folder for one `demo` or `up` at a time: the one that started the embedded
+    Postgres stops it, and another would lose its database in the middle of a day."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / "lock").open("w")
+    except OSError as error:
+        raise CannotRun(
+            f"the data folder {home} cannot be used ({error.strerror}): "
+            "set STRIKEFLOW_HOME to a folder of your own"
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotRun(
+                f"another ./strikeflow works in {home}: wait for it, "
+                "or set STRIKEFLOW_HOME to another folder"
+            ) from None
+        yield
+
+
+@contextmanager
 def our_database(home: Path) -> Iterator[str]:
     """The user's server when DATABASE_URL is set, the embedded one otherwise; yields our URL."""
     known = settings().database_url
@@ -90,7 +121,7 @@ def our_database(home: Path) -> Iterator[str]:
 
 def prepare_databases(url: str, prefect_database: str) -> None:
     """Make our database and Prefect's beside it where they are missing, and migrate ours."""
-    beside = make_url(url).set(database=prefect_database)
+    beside = engine(url).url.set(database=prefect_database)
     for wanted in (url, beside.render_as_string(hide_password=False)):
         migrate.create_database(wanted)
     migrate.migrate(url)
@@ -177,7 +208,9 @@ def wait_until_ready(service: Service, url: str) -> None:
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline_s:
         if service.process.poll() is not None:
-            raise CannotRun(service.last_words())
+            if service.process.returncode == EXIT_CANNOT_RUN:
+                raise CannotRun(service.log.read_text(errors="replace").strip())  # told already
+            raise CannotRun(f"{service.name} has ended: {service.last_words()}")
         try:
             if httpx.get(url, timeout=2, trust_env=False).status_code == 200:
                 return

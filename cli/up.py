@@ -13,6 +13,7 @@ from cli.services import (
     LOOPBACK,
     ROOT,
     Service,
+    alone_in,
     child_environment,
     free_port,
     our_database,
@@ -42,6 +43,7 @@ def up(ui_port: int, simulator: bool, console: Console) -> None:
     require_free_port(ui_port, "the Prefect UI", "--ui-port")
     account = "the simulator" if simulator else _account()
     with console.status("starting Postgres") as status, ExitStack() as stack:
+        stack.enter_context(alone_in(home))
         database_url = stack.enter_context(our_database(home))
         prepare_databases(database_url, PREFECT_DATABASE)
         environment = prefect_environment(home, database_url, PREFECT_DATABASE, ui_port)

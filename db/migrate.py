@@ -7,8 +7,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from db.session import check_connection, engine
+from db.session import DatabaseUnavailable, check_connection, engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -33,7 +34,14 @@ def create_database(url: str) -> None:
         known = text("SELECT 1 FROM pg_database WHERE datname = :name")
         if connection.execute(known, {"name": target.database}).scalar() is None:
             quoted = connection.dialect.identifier_preparer.quote(str(target.database))
-            connection.execute(text(f"CREATE DATABASE {quoted}"))
+            try:
+                connection.execute(text(f"CREATE DATABASE {quoted}"))
+            except DBAPIError as error:
+                why = str(error.orig).strip().splitlines()[0]
+                raise DatabaseUnavailable(
+                    f"the database {target.database} is missing and cannot be made ({why}): "
+                    "create it, or let the role of DATABASE_URL create databases"
+                ) from None
 
 
 def migrate(url: str) -> str:

@@ -25,7 +25,7 @@ def engine(url: str) -> Engine:
         raise DatabaseUnavailable(
             "DATABASE_URL is not a URL such as postgresql://user:password@host:5432/strikeflow"
         ) from None
-    if not parsed.drivername.startswith("postgresql"):
+    if parsed.drivername.split("+")[0] not in ("postgresql", "postgres"):
         raise DatabaseUnavailable(
             f"DATABASE_URL names {parsed.drivername}; only postgresql:// is supported"
         )
@@ -53,6 +53,6 @@ def check_connection(url: str) -> None:
         with engine(url).connect():
             return
     except DBAPIError as error:
-        where = make_url(url).render_as_string(hide_password=True)
+        where = engine(url).url.render_as_string(hide_password=True)
         why = str(error.orig).strip().splitlines()[0]
         raise DatabaseUnavailable(f"no database at {where}: {why}") from None

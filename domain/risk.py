@@ -47,7 +47,7 @@ class Limits:
             value = getattr(self, field.name)
             is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
             if not is_number or Decimal(value).is_nan() or not value > 0:
-                raise ValueError(f"{field.name} is {value!r}: it must be a number above 0")
+                raise ValueError(f"{field.name} is {value}: it must be a number above 0")
             if field.name.endswith("share_max") and value > 1:
                 raise ValueError(f"{field.name} is {value}: a share of equity, at most 1")
 

@@ -73,9 +73,7 @@ class Rules:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-                raise ValueError(
-                    f"{NAME}.{field.name} is {value!r}: it must be a number, 0 or more"
-                )
+                raise ValueError(f"{NAME}.{field.name} is {value}: it must be a number, 0 or more")
         for name in ("days_to_expiry", "short_delta", "wing_width_share"):
             low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
             target = getattr(self, f"{name}_target", getattr(self, name, low))

@@ -146,3 +146,15 @@ def test_a_wrong_password_is_one_line_without_it(own_database_url):
     assert PASSWORD not in str(said.value)
     assert "nobody" in str(said.value)
     assert "\n" not in str(said.value)
+
+
+def test_a_role_that_may_not_create_databases_is_told_so_in_one_line(own_database_url):
+    with engine(own_database_url).begin() as connection:
+        connection.execute(text("DROP ROLE IF EXISTS poor"))
+        connection.execute(text("CREATE ROLE poor LOGIN"))
+    url = engine(own_database_url).url.set(username="poor", database="not_there")
+    address = url.render_as_string(hide_password=False)
+    with pytest.raises(DatabaseUnavailable, match="not_there is missing and cannot be made") as no:
+        migrate.create_database(address)
+    engine(url.set(database="postgres").render_as_string(hide_password=False)).dispose()
+    assert len(str(no.value).splitlines()) == 1
