@@ -94,4 +94,5 @@ def _terms(priced: pd.DataFrame, spot: float) -> pricing.Terms:
         rate=rate,
         carry=carry,
         sign=np.where(priced["right"] == "C", 1.0, -1.0),
+        american=(priced["style"] == "american").to_numpy(),
     )

@@ -26,11 +26,13 @@ def any_terms(draw):
         "carry": draw(rates),
         "sign": draw(signs),
     }
-    return pricing.Terms(**{name: np.array([value]) for name, value in values.items()})
+    return pricing.Terms(
+        **{name: np.array([value]) for name, value in values.items()}, american=np.array([False])
+    )
 
 
 def changed(terms, **columns):
-    names = ("spot", "strike", "years", "rate", "carry", "sign")
+    names = ("spot", "strike", "years", "rate", "carry", "sign", "american")
     return pricing.Terms(**{name: getattr(terms, name) for name in names} | columns)
 
 
@@ -107,7 +109,7 @@ def grid():
     sign, strike, time, vol, rate, carry = (axis.ravel().astype(float) for axis in axes)
     spot = np.full(len(sign), 100.0)
     names = {"strike": strike, "years": time, "rate": rate, "carry": carry, "sign": sign}
-    return pricing.Terms(spot=spot, **names), vol
+    return pricing.Terms(spot=spot, **names, american=spot < 0), vol
 
 
 def test_greeks_are_the_slopes_of_the_price_at_the_worst_point_of_a_grid():

@@ -37,6 +37,7 @@ def terms_of(table, sign=None):
         **{name: table[column].to_numpy(float) for name, column in columns.items()},
         carry=table["q"].to_numpy(float) if "q" in table else np.zeros(len(table)),
         sign=kinds.astype(float),
+        american=np.zeros(len(table), dtype=bool),
     )
 
 
@@ -62,7 +63,9 @@ def textbook_rows():
 @pytest.mark.parametrize("row", textbook_rows(), ids=lambda r: f"{r['what']}-{r['answer']}")
 def test_a_textbooks_worked_example_comes_out_as_printed(row):
     names = ("spot", "strike", "years", "rate", "carry", "sign")
-    terms = pricing.Terms(**{name: np.array([float(row[name])]) for name in names})
+    terms = pricing.Terms(
+        **{name: np.array([float(row[name])]) for name in names}, american=np.array([False])
+    )
     found = in_textbook_units(terms, np.array([float(row["vol"])]))
     answer = found[row["what"].split("_")[0]][0]
     assert abs(answer - float(row["answer"])) <= float(row["unit_half"])
@@ -144,7 +147,7 @@ def test_at_its_bounds_a_price_has_no_volatility():
     sign = np.array([1.0, -1.0])
     terms = pricing.Terms(
         spot=100 * one, strike=100 * one - 20 * sign, years=one, rate=0 * one, carry=0 * one,
-        sign=sign,
+        sign=sign, american=one < 0,
     )  # fmt: skip
     low, high = pricing.price_bounds(terms)
     assert low == pytest.approx([20, 20])
@@ -182,7 +185,7 @@ def test_a_row_out_of_bounds_is_nan_without_a_warning_and_its_neighbour_is_price
     table = {key: np.array([sound, sound]) for key, sound in SOUND.items()}
     table[name][0] = value
     vol = table.pop("vol")
-    terms = pricing.Terms(sign=np.full(2, sign), **table)
+    terms = pricing.Terms(sign=np.full(2, sign), american=np.zeros(2, dtype=bool), **table)
     found = pricing.greeks(terms, vol)
     columns = [found.delta, found.gamma, found.theta, found.vega, found.rho]
     if name != "vol":
@@ -197,6 +200,8 @@ def test_a_row_out_of_bounds_is_nan_without_a_warning_and_its_neighbour_is_price
 
 def test_no_rows_are_no_answers():
     none = np.array([])
-    terms = pricing.Terms(spot=none, strike=none, years=none, rate=none, carry=none, sign=none)
+    terms = pricing.Terms(
+        spot=none, strike=none, years=none, rate=none, carry=none, sign=none, american=none > 0
+    )
     assert pricing.price(terms, none).shape == (0,)
     assert pricing.implied_volatility(terms, none).shape == (0,)

@@ -1,60 +1,11 @@
-"""Price, implied volatility and Greeks of European options, Black-Scholes-Merton, by columns.
-
-Every argument is an array of one shape (n,) unless said otherwise:
-
-spot, strike   USD per share, > 0
-years          to expiry, ACT/365, > 0
-rate           per year, continuous: 0.05 is 5 %
-carry          yield per year, continuous, that the holder of the share gets and we do not
-vol            per year: 0.20 is 20 %, > 0
-sign           +1 for a call, -1 for a put
-
-A row outside these bounds comes back NaN. Nothing is raised, nothing filled in.
-Source: Haug, The Complete Guide to Option Pricing Formulas, 2nd edition, chapters 1 and 2.
+"""European options, Black-Scholes-Merton. Source: Haug, The Complete Guide to Option Pricing
+Formulas, 2nd edition, chapters 1 and 2. Columns and units: domain.pricing.terms.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr
 
-Floats = npt.NDArray[np.float64]
-
-VOL_MIN, VOL_MAX = 1e-4, 20.0
-DAYS_PER_YEAR = 365
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Terms:
-    """The columns of contracts to price; see the module's docstring for units."""
-
-    spot: Floats
-    strike: Floats
-    years: Floats
-    rate: Floats
-    carry: Floats
-    sign: Floats
-
-    @property
-    def discount(self) -> Floats:
-        return np.exp(-self.rate * self.years)
-
-    @property
-    def forward(self) -> Floats:
-        return self.spot * np.exp((self.rate - self.carry) * self.years)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Greeks:
-    """delta and gamma per USD of spot, theta per calendar day, vega per 0.01 of volatility,
-    rho per 0.01 of rate."""
-
-    delta: Floats
-    gamma: Floats
-    theta: Floats
-    vega: Floats
-    rho: Floats
+from domain.pricing.terms import DAYS_PER_YEAR, VOL_MAX, VOL_MIN, Flags, Floats, Greeks, Terms
 
 
 def _d1(terms: Terms, vol: Floats) -> Floats:
@@ -73,7 +24,7 @@ def price(terms: Terms, vol: Floats) -> Floats:
     Hull's worked example gives 2.40:
     >>> one = np.ones(1)
     >>> hull = Terms(spot=49*one, strike=50*one, years=0.3846*one, rate=0.05*one, carry=0*one,
-    ...              sign=one)
+    ...              sign=one, american=one < 0)
     >>> price(hull, 0.20 * one).round(2)
     array([2.4])
     """
@@ -121,7 +72,7 @@ def greeks(terms: Terms, vol: Floats) -> Greeks:
     Hull's worked example gives a delta of 0.522, theta -4.31 a year, vega 12.1 per 1.00:
     >>> one = np.ones(1)
     >>> hull = Terms(spot=49*one, strike=50*one, years=0.3846*one, rate=0.05*one, carry=0*one,
-    ...              sign=one)
+    ...              sign=one, american=one < 0)
     >>> found = greeks(hull, 0.20 * one)
     >>> found.delta.round(3), (found.theta * 365).round(2), (found.vega * 100).round(1)
     (array([0.522]), array([-4.31]), array([12.1]))
@@ -152,6 +103,6 @@ def greeks(terms: Terms, vol: Floats) -> Greeks:
         )
 
 
-def _priceable(terms: Terms) -> npt.NDArray[np.bool_]:
-    inside: npt.NDArray[np.bool_] = (terms.spot > 0) & (terms.strike > 0) & (terms.years > 0)
+def _priceable(terms: Terms) -> Flags:
+    inside: Flags = (terms.spot > 0) & (terms.strike > 0) & (terms.years > 0)
     return inside

@@ -1,0 +1,31 @@
+"""Price, implied volatility and Greeks of American and European options, by columns of contracts.
+
+terms      what is asked and answered, with units and bounds
+"""
+
+from domain.pricing.european import greeks, implied_volatility, price, price_bounds
+from domain.pricing.terms import (
+    DAYS_PER_YEAR,
+    VOL_MAX,
+    VOL_MIN,
+    Dividends,
+    Flags,
+    Floats,
+    Greeks,
+    Terms,
+)
+
+__all__ = [
+    "DAYS_PER_YEAR",
+    "VOL_MAX",
+    "VOL_MIN",
+    "Dividends",
+    "Flags",
+    "Floats",
+    "Greeks",
+    "Terms",
+    "greeks",
+    "implied_volatility",
+    "price",
+    "price_bounds",
+]
