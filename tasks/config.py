@@ -1,9 +1,10 @@
-"""The files a person edits: limits, strategies, universe, rates. Wrong ones stop the start."""
+"""The files a person edits: limits, strategies, universe, clock, rates. A wrong one stops us."""
 
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -11,6 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 import numpy as np
 import pandas as pd
 
+from domain.calendar import Clock
 from domain.contracts import Right
 from domain.rates import TENORS
 from domain.risk import Limits
@@ -51,6 +53,7 @@ class Universe:
 class Config:
     limits: Limits
     universe: Universe
+    clock: Clock
     iron_condor: iron_condor.Rules
     rates: pd.DataFrame
 
@@ -69,6 +72,7 @@ def load_config(folder: Path) -> Config:
     return Config(
         limits=_section(Limits, _toml(folder / "limits.toml"), folder / "limits.toml"),
         universe=_section(Universe, _toml(folder / "universe.toml"), folder / "universe.toml"),
+        clock=_section(Clock, _toml(folder / "clock.toml"), folder / "clock.toml"),
         iron_condor=_section(
             iron_condor.Rules, strategies[iron_condor.NAME], folder / "strategies.toml"
         ),
@@ -109,6 +113,11 @@ def _section(kind: type[Section], table: Mapping[str, Any], path: Path) -> Secti
 def _typed(name: str, value: Any, kind: type) -> Any:
     if kind == tuple[str, ...]:
         return tuple(value) if isinstance(value, list) else ()
+    if issubclass(kind, StrEnum):
+        words = {str(word): word for word in kind}
+        if not isinstance(value, str) or value not in words:
+            raise ValueError(f"{name} is {value!r}: it must be one of {sorted(words)}")
+        return words[value]
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise ValueError(f"{name} is {value!r}: it must be a number")
     if not Decimal(value).is_finite():

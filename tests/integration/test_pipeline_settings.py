@@ -52,6 +52,13 @@ WRONG_LINES = {
     "strikes are upside down": ("universe.toml", "strike_share_max", "0.5"),
     "a strike share is NaN": ("universe.toml", "strike_share_min", "nan"),
     "days go backwards": ("universe.toml", "days_to_expiry_max", "-1"),
+    "a clock that nobody knows": ("clock.toml", "kind", '"sidereal"'),
+    "a clock that is a number": ("clock.toml", "kind", "7"),
+    "a clock that is a list": ("clock.toml", "kind", "[]"),
+    "a weight above one": ("clock.toml", "closed_weight", "1.5"),
+    "a weight below nothing": ("clock.toml", "closed_weight", "-0.1"),
+    "a weight that is a word": ("clock.toml", "closed_weight", '"little"'),
+    "a weight that is missing": ("clock.toml", "closed_weight", None),
 }
 
 
@@ -78,7 +85,7 @@ def refusal_of(folder):
     return str(said.value)
 
 
-@pytest.mark.parametrize("file", ["limits.toml", "universe.toml", "strategies.toml"])
+@pytest.mark.parametrize("file", ["limits.toml", "universe.toml", "strategies.toml", "clock.toml"])
 def test_a_key_nobody_knows_is_named_with_its_file(file, folder):
     path = folder / file
     path.write_text(path.read_text() + "\ndelta_usd_mx = 1\n")
@@ -87,7 +94,7 @@ def test_a_key_nobody_knows_is_named_with_its_file(file, folder):
     assert "'delta_usd_mx'" in said
 
 
-FILES = ["limits.toml", "universe.toml", "strategies.toml", "rates.csv"]
+FILES = ["limits.toml", "universe.toml", "strategies.toml", "clock.toml", "rates.csv"]
 
 
 @pytest.mark.parametrize("file", FILES)
