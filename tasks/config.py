@@ -110,7 +110,7 @@ def _section(kind: type[Section], table: Mapping[str, Any], path: Path) -> Secti
         raise BadSettings(f"{path}: {error}") from None
 
 
-def _typed(name: str, value: Any, kind: type) -> Any:
+def _typed(name: str, value: Any, kind: Any) -> Any:
     if kind == tuple[str, ...]:
         return tuple(value) if isinstance(value, list) else ()
     if issubclass(kind, StrEnum):
