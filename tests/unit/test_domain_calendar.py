@@ -2,13 +2,16 @@
 
 import csv
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from domain import calendar
+from domain import calendar, closing_times
+from domain.calendar import CALENDAR_TIME, Clock, ClockKind
 
 ANSWERS = Path(__file__).parents[1] / "answers"
 NEW_YORK = ZoneInfo("America/New_York")
@@ -75,6 +78,23 @@ def test_a_contract_trades_last_on_the_session_before_its_expiration(row):
     assert calendar.expires_at(expiration) == datetime.fromisoformat(row["expires_utc"])
 
 
+@pytest.mark.parametrize(
+    "row", answers("option_closes.csv"), ids=lambda r: f"{r['root']} {r['expiration']}"
+)
+def test_an_option_expires_when_its_own_product_does(row):
+    expiration, root = date.fromisoformat(row["expiration"]), row["root"]
+    last = date.fromisoformat(row["last_trading_day"])
+    expires = datetime.fromisoformat(row["expires_new_york"]).replace(tzinfo=NEW_YORK)
+    assert calendar.last_trading_day(expiration, root) == last
+    assert calendar.expires_at(expiration, root) == expires
+    assert calendar.expires_at(expiration, root).utcoffset() == timedelta(0)
+    assert calendar.days_to_expiry(last, expiration, root) == 0
+
+
+def test_no_option_both_closes_late_and_settles_in_the_morning():
+    assert not closing_times.LATE & closing_times.AM_SETTLED
+
+
 def test_days_to_expiry_count_to_the_friday_of_a_saturday_expiration():
     saturday = date(2014, 6, 21)
     assert calendar.days_to_expiry(date(2014, 6, 6), saturday) == 14
@@ -100,8 +120,142 @@ def test_a_year_is_365_days_of_1440_minutes_across_a_clock_change():
     assert (14 - found[0] * 365) * 24 == pytest.approx(1)  # the hour that was lost
 
 
+SESSIONS_ONLY = Clock(kind=ClockKind.TRADING)
+SESSIONS_MOSTLY = Clock(kind=ClockKind.TRADING, closed_weight=0.06)
+EVERY_MINUTE = Clock(kind=ClockKind.TRADING, closed_weight=1.0)
+CLOCKS = [CALENDAR_TIME, SESSIONS_ONLY, SESSIONS_MOSTLY, EVERY_MINUTE]
+#: A root and expiration of each kind, the half day and both clock changes among them.
+OPTIONS = [
+    ("AAPL", date(2026, 11, 20)),
+    ("SPY", date(2026, 11, 20)),
+    ("SPXW", date(2026, 11, 20)),
+    ("SPX", date(2026, 11, 20)),
+    ("AAPL", date(2026, 11, 27)),
+    ("SPY", date(2026, 11, 27)),
+    ("SPY", date(2026, 3, 9)),
+    ("SPY", date(2026, 11, 2)),
+    ("SPY", date(2014, 4, 19)),
+    ("AAPL", date(2014, 6, 21)),
+]
+
+
+def years(now, root, expiration, clock=CALENDAR_TIME):
+    found = calendar.years_to_expiry(now, pd.Series([expiration]), pd.Series([root]), clock)
+    assert found.shape == (1,)
+    assert found.dtype == np.float64
+    return float(found[0])
+
+
+@pytest.mark.parametrize("clock", CLOCKS, ids=repr)
+@pytest.mark.parametrize(("root", "expiration"), OPTIONS)
+def test_the_last_day_falls_minute_by_minute_and_reaches_zero_at_the_end_alone(
+    root, expiration, clock
+):
+    end = calendar.expires_at(expiration, root)
+    start = calendar.session(calendar.last_trading_day(expiration, root)).open
+    # Without a weight the night before a morning settlement holds no time, as nothing trades.
+    last_trade = calendar.session(calendar.last_trading_day(expiration, root)).close
+    sleeps = closing_times.is_am_settled(root) and clock == SESSIONS_ONLY
+    before = None
+    for k in range(int((end - start).total_seconds() / 60) + 1):
+        now = start + timedelta(minutes=k)
+        left = years(now, root, expiration, clock)
+        assert left >= 0
+        assert (left == 0) == (now == end or (sleeps and now >= last_trade))
+        assert before is None or left < before or (sleeps and now > last_trade)
+        before = left
+    assert years(end - timedelta(seconds=1), root, expiration, clock) > 0 or sleeps
+    for late in (timedelta(seconds=1), timedelta(hours=3), timedelta(days=30)):
+        assert years(end + late, root, expiration, clock) <= 0
+
+
+@pytest.mark.parametrize("clock", CLOCKS, ids=repr)
+@pytest.mark.parametrize(("root", "expiration"), OPTIONS)
+def test_time_never_runs_back_over_the_weeks_before_an_expiry(root, expiration, clock):
+    end = calendar.expires_at(expiration, root)
+    hours = [years(end - timedelta(hours=k), root, expiration, clock) for k in range(1_000)]
+    assert all(sooner >= later for later, sooner in pairwise(hours))
+    if clock != SESSIONS_ONLY:
+        assert all(sooner > later for later, sooner in pairwise(hours))
+
+
+@pytest.mark.parametrize("clock", CLOCKS, ids=repr)
+def test_an_expiry_further_off_is_never_nearer(clock):
+    now = datetime(2026, 2, 27, 16, tzinfo=UTC)
+    days = pd.Series([date(2026, 2, 27) + timedelta(days=k) for k in range(1_000)])
+    found = calendar.years_to_expiry(now, days, pd.Series(["SPY"] * 1_000), clock)
+    assert (np.diff(found) >= 0).all()
+    assert 2.6 < found[-1] < 2.8  # a year of any clock is about a year
+
+
+def test_the_late_quarter_is_in_calendar_time_a_quarter_of_an_hour():
+    now, friday = datetime(2026, 11, 20, 21, tzinfo=UTC), date(2026, 11, 20)
+    assert years(now, "SPY", friday) == pytest.approx(15 / 525_600, rel=1e-12)
+    assert years(now, "AAPL", friday) == years(now, "SPXW", friday) == 0
+
+
+def test_trading_time_counts_the_minutes_of_sessions():
+    now = datetime(2026, 11, 24, 20, tzinfo=UTC)  # Tuesday 15:00 before Thanksgiving
+    year = 252 * 390
+    for day, minutes in [(24, 60), (25, 60 + 390), (27, 60 + 390 + 210), (30, 60 + 780 + 210)]:
+        found = years(now, "AAPL", date(2026, 11, day), SESSIONS_ONLY)
+        assert found == pytest.approx(minutes / year, rel=1e-12)
+    late = years(now, "SPY", date(2026, 11, 27), SESSIONS_ONLY)
+    assert late == pytest.approx((75 + 405 + 225) / (252 * 405), rel=1e-12)
+
+
+@pytest.mark.parametrize("day", [date(2026, 3, 9), date(2026, 11, 2)])
+def test_trading_time_does_not_see_the_clocks_change_and_calendar_time_does(day):
+    friday = calendar.session(day - timedelta(days=3))
+    now = friday.open + timedelta(hours=5)
+    assert years(now, "AAPL", day, SESSIONS_ONLY) * 252 * 390 == pytest.approx(90 + 390)
+    hour = 3 * 24 + 1.5 - years(now, "AAPL", day) * 365 * 24
+    assert hour == pytest.approx(1 if day.month == 3 else -1)
+
+
+def test_a_weight_counts_the_closed_minutes_of_night_and_weekend():
+    now = datetime(2026, 11, 20, 21, tzinfo=UTC)  # Friday's close
+    monday, weight = date(2026, 11, 23), 0.06
+    minutes = 390 + weight * (3 * 24 * 60 - 390)
+    year = 252 * 390 + weight * (365 * 24 * 60 - 252 * 390)
+    assert years(now, "AAPL", monday, SESSIONS_MOSTLY) == pytest.approx(minutes / year, rel=1e-12)
+
+
+@pytest.mark.parametrize(("root", "expiration"), OPTIONS)
+def test_with_the_full_weight_trading_time_is_calendar_time(root, expiration):
+    for hours in (0.01, 1, 30, 1_000, 9_000):
+        now = calendar.expires_at(expiration, root) - timedelta(hours=hours)
+        both = years(now, root, expiration, EVERY_MINUTE), years(now, root, expiration)
+        assert both[0] == pytest.approx(both[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("weight", [-0.01, 1.01, float("nan")])
+def test_a_weight_outside_nothing_to_one_is_refused(weight):
+    with pytest.raises(ValueError, match="closed_weight"):
+        Clock(kind=ClockKind.TRADING, closed_weight=weight)
+
+
+def test_a_volatility_restated_by_a_clock_keeps_its_variance():
+    left, clock_left = np.array([0.5, 0.01, 0.0, 0.2]), np.array([0.5, 0.02, 0.1, -1.0])
+    scale = calendar.volatility_scale(left, clock_left)
+    assert scale[0] == 1
+    assert (0.3 * scale[1]) ** 2 * clock_left[1] == pytest.approx(0.3**2 * left[1], rel=1e-15)
+    assert np.isnan(scale[2:]).all()
+
+
+def test_each_row_has_its_own_root_and_expiration_in_its_own_place():
+    now = datetime(2026, 11, 2, 15, tzinfo=UTC)
+    roots = pd.Series([root for root, _ in OPTIONS] * 2, index=range(5, 25))
+    days = pd.Series([day for _, day in OPTIONS] * 2, index=range(7, 27))
+    found = calendar.years_to_expiry(now, days, roots, SESSIONS_MOSTLY)
+    wanted = [years(now, root, day, SESSIONS_MOSTLY) for root, day in OPTIONS] * 2
+    assert found.tolist() == wanted
+
+
 def test_no_expirations_are_no_years():
-    assert calendar.years_to_expiry(datetime(2026, 1, 5, tzinfo=UTC), pd.Series([])).shape == (0,)
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    for clock in CLOCKS:
+        assert calendar.years_to_expiry(now, pd.Series([]), clock=clock).shape == (0,)
 
 
 @pytest.mark.parametrize("day", [date(2004, 12, 31), date(2036, 1, 1)])
@@ -111,6 +265,8 @@ def test_outside_the_calendar_no_answer_is_made_up(day):
             ask(day)
     with pytest.raises(calendar.OutsideCalendar):
         calendar.next_session(date(2035, 12, 31))
+    with pytest.raises(calendar.OutsideCalendar):
+        years(datetime(2004, 6, 1, tzinfo=UTC), "SPY", date(2005, 6, 17), SESSIONS_ONLY)
 
 
 def test_the_first_and_last_days_are_inside_the_calendar():
