@@ -76,7 +76,7 @@ def _risk(
     position: Position, spot: Decimal | None, mid: Decimal | None, now: datetime
 ) -> AssignmentRisk:
     contract = parse_symbol(position.symbol)
-    days = calendar.days_to_expiry(calendar.trading_day(now), contract.expiration)
+    days = calendar.days_to_expiry(calendar.trading_day(now), contract.expiration, contract.root)
     quantity = int(position.quantity)
     sign = 1 if contract.right is Right.PUT else -1
     shares = -quantity * sign * SHARES_PER_CONTRACT
