@@ -110,6 +110,17 @@ def resume() -> None:
     clear_halt(Console())
 
 
+@app.command()
+def greeks(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Parquet or CSV, by its suffix.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Parquet or CSV, by its suffix.")],
+) -> None:
+    """Add volatility and Greeks to a file of option prices; the README lists its columns."""
+    from cli.greeks import greeks as add_greeks
+
+    add_greeks(source, target, Console())
+
+
 database = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(database, name="database")
 
