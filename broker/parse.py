@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 
-from domain.chain import as_chain
+from domain.chain import BROKER, as_chain
 from domain.contracts import is_option, parse_symbol
 from domain.orders import Side
 from domain.records import Account, Activity, Clock, Fill, Order, Position
@@ -170,7 +170,8 @@ def parse_chain(contracts: Iterable[Body], snapshots: Mapping[str, Body]) -> pd.
     """The chain of listed contracts with their quotes; one without a quote has NaN.
 
     contracts  of GET /v2/options/contracts: strike, multiplier, open interest
-    snapshots  symbol -> snapshot with latestQuote and impliedVolatility
+    snapshots  symbol -> snapshot with latestQuote, and impliedVolatility and greeks where the
+               broker has them
     """
     rows = [
         {**_contract_row(body), **_quote_row(snapshots.get(str(body.get("symbol")), {}))}
@@ -190,7 +191,7 @@ _CONTRACT = (
     "multiplier",
     "open_interest",
 )
-_QUOTE = ("bid", "ask", "bid_size", "ask_size", "quoted_at", "broker_iv")
+_QUOTE = ("bid", "ask", "bid_size", "ask_size", "quoted_at", *BROKER)
 
 
 def _contract_row(body: Body) -> dict[str, object]:
@@ -218,8 +219,25 @@ def _quote_row(snapshot: Body) -> dict[str, object]:
         "bid_size": _number(quote.get("bs")) if bid > 0 else np.nan,
         "ask_size": _number(quote.get("as")) if ask > 0 else np.nan,
         "quoted_at": quote.get("t"),
-        "broker_iv": _number(snapshot.get("impliedVolatility")),
+        **_model_row(snapshot),
     }
+
+
+def _model_row(snapshot: Body) -> dict[str, object]:
+    """The broker's own volatility and Greeks. All zeros without a volatility, as it sends them on
+    the day of expiry, are its way to say that it has none."""
+    greeks = snapshot.get("greeks") or {}
+    if not isinstance(greeks, Mapping):
+        raise BadBody("the field greeks is not an object")
+    iv = _number(snapshot.get("impliedVolatility"))
+    found = {
+        name: _number(greeks.get(name.removeprefix("broker_")))
+        for name in BROKER
+        if name != "broker_iv"
+    }
+    if not iv > 0 and not any(value != 0 for value in found.values() if value == value):
+        found = dict.fromkeys(found, np.nan)
+    return {"broker_iv": iv if iv > 0 else np.nan, **found}
 
 
 def _number(text: object) -> float:

@@ -7,13 +7,14 @@ from decimal import Decimal
 
 import pandas as pd
 import psycopg
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db.schema import greeks, quotes, snapshots
-from domain.chain import CHAIN, GREEKS
+from db.schema import forwards, greeks, quotes, snapshots
+from domain.chain import CHAIN, CONTRACT, FORWARD, GREEKS
 from domain.cycle import Cycle
+from domain.greeks import forward_columns
 from domain.risk import Greek
 
 
@@ -77,8 +78,12 @@ def save_quotes(session: Session, snapshot_id: int, chain: pd.DataFrame) -> None
 
 def save_greeks(session: Session, snapshot_id: int, priced: pd.DataFrame) -> None:
     """Store the Greeks of a snapshot in place of any that were there."""
-    session.execute(delete(greeks).where(greeks.c.snapshot_id == snapshot_id))
-    _copy(session, greeks, snapshot_id, priced, ["symbol", *GREEKS])
+    for table in (forwards, greeks):
+        session.execute(delete(table).where(table.c.snapshot_id == snapshot_id))
+    ends = forward_columns(priced)
+    whole = ends.assign(pairs=ends["pairs"].astype("Int64"))
+    _copy(session, forwards, snapshot_id, whole, list(whole.columns))
+    _copy(session, greeks, snapshot_id, priced, ["symbol", *CONTRACT])
 
 
 def _copy(
@@ -108,9 +113,19 @@ def read_chain(session: Session, snapshot: Snapshot) -> pd.DataFrame:
 
 def read_priced(session: Session, snapshot: Snapshot) -> pd.DataFrame:
     """A snapshot's chain with its Greeks; a contract without Greeks is missing."""
-    both = select(quotes, *(greeks.c[name] for name in GREEKS)).join(
-        greeks,
-        (greeks.c.snapshot_id == quotes.c.snapshot_id) & (greeks.c.symbol == quotes.c.symbol),
+    root = func.left(quotes.c.symbol, -15)
+    both = (
+        select(quotes, *(forwards.c[n] for n in FORWARD), *(greeks.c[n] for n in CONTRACT))
+        .join(
+            greeks,
+            (greeks.c.snapshot_id == quotes.c.snapshot_id) & (greeks.c.symbol == quotes.c.symbol),
+        )
+        .join(
+            forwards,
+            (forwards.c.snapshot_id == quotes.c.snapshot_id)
+            & (forwards.c.expiration == quotes.c.expiration)
+            & (forwards.c.root == root),
+        )
     )
     rows = session.execute(both.where(quotes.c.snapshot_id == snapshot.id))
     frame = pd.DataFrame(rows.mappings().all(), columns=[*quotes.c.keys(), *GREEKS])
@@ -125,14 +140,18 @@ def _typed(frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
 
 
 def read_greeks(session: Session, cycle: Cycle, symbols: Iterable[str]) -> dict[str, Greek]:
-    """Greeks of the named contracts in this cycle; an unsolved or unread one is missing."""
+    """Greeks of the named contracts in this cycle; an unsolved or unread one is missing.
+
+    Those of a wide or stale quote are there: nothing is opened on them, but of what is held they
+    say more than nothing. A missing one makes the whole book unknown, and then nothing opens.
+    """
     rows = session.execute(
         select(greeks.c.symbol, greeks.c.delta, greeks.c.gamma, greeks.c.theta, snapshots.c.spot)
         .join(snapshots, snapshots.c.id == greeks.c.snapshot_id)
         .where(
             snapshots.c.cycle_id == cycle.id,
             greeks.c.symbol.in_(list(symbols)),
-            greeks.c.flag.is_(None),
+            greeks.c.delta.is_not(None),
         )
     )
     return {

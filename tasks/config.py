@@ -1,4 +1,4 @@
-"""The files a person edits: limits, strategies, universe, clock, rates. A wrong one stops us."""
+"""The files a person edits, one function a form. A wrong one stops us in one line that names it."""
 
 import tomllib
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ import pandas as pd
 
 from domain.calendar import Clock
 from domain.contracts import Right
+from domain.dividends import COLUMNS, as_dividends
 from domain.rates import TENORS
 from domain.risk import Limits
 from domain.strategies import iron_condor
@@ -56,6 +57,7 @@ class Config:
     clock: Clock
     iron_condor: iron_condor.Rules
     rates: pd.DataFrame
+    dividends: pd.DataFrame
 
 
 @lru_cache(maxsize=4)
@@ -77,6 +79,7 @@ def load_config(folder: Path) -> Config:
             iron_condor.Rules, strategies[iron_condor.NAME], folder / "strategies.toml"
         ),
         rates=_rates(folder / "rates.csv"),
+        dividends=_dividends(folder / "dividends.csv"),
     )
 
 
@@ -139,3 +142,13 @@ def _rates(path: Path) -> pd.DataFrame:
         raise BadSettings(f"{path} cannot be read: {error.strerror}") from None
     except (KeyError, ValueError) as error:
         raise BadSettings(f"{path} needs the columns date, {', '.join(TENORS)}: {error}") from None
+
+
+def _dividends(path: Path) -> pd.DataFrame:
+    try:
+        return as_dividends(pd.read_csv(path, comment="#", dtype=str, keep_default_na=False))
+    except OSError as error:
+        raise BadSettings(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        said = " ".join(str(error).split())  # pandas ends some of its lines
+        raise BadSettings(f"{path} needs the columns {', '.join(COLUMNS)}: {said}") from None

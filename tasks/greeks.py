@@ -6,6 +6,7 @@ from prefect.cache_policies import NO_CACHE
 from db import snapshots
 from domain import calendar
 from domain.cycle import Cycle, Step
+from domain.dividends import schedule
 from domain.greeks import chain_to_greeks
 from domain.rates import curve
 from tasks.config import config
@@ -22,7 +23,8 @@ def greeks(cycle: Cycle) -> None:
             for taken in snapshots.read_snapshots(session, cycle):
                 chain = snapshots.read_chain(session, taken)
                 spot = float("nan") if taken.spot is None else float(taken.spot)
-                priced = chain_to_greeks(chain, spot, taken.taken_at, rates)
+                known = schedule(config().dividends, taken.underlying, taken.taken_at)
+                priced = chain_to_greeks(chain, spot, taken.taken_at, rates, known, config().clock)
                 snapshots.save_greeks(session, taken.id, priced)
                 this.row_count += int(priced["flag"].isna().sum())
         if rates.is_old(today):

@@ -14,7 +14,7 @@ from db.schema.decisions import (
     structures,
     verdicts,
 )
-from db.schema.market import greeks, quotes, snapshots
+from db.schema.market import forwards, greeks, quotes, snapshots
 from db.schema.runs import accounts, cycles, days, halts, steps
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "cycles",
     "days",
     "fills",
+    "forwards",
     "greeks",
     "halts",
     "intents",

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from db import books, candidates, cycles, snapshots
 from db.session import engine, transaction
 from domain.candidates import Candidate
+from domain.chain import BROKER, CHAIN, CONTRACT, FORWARD, GREEKS
 from domain.cycle import Cycle, CycleKind
 from domain.orders import Purpose, Side
 from domain.records import Account, Activity, Fill, Order, Position
@@ -252,7 +253,7 @@ contract = st.fixed_dictionaries(
         "bid_size": size,
         "ask_size": size,
         "quoted_at": moment,
-        "broker_iv": st.none() | st.floats(0, 100),
+        **{name: st.none() | st.floats(0, 100) for name in BROKER},
     }
 )
 
@@ -267,7 +268,7 @@ def as_frame(contracts):
         columns=["symbol", "underlying", *CONTRACT_COLUMNS],
     )
     numbers = ["strike", "multiplier", "open_interest", "bid", "ask", "bid_size", "ask_size"]
-    frame = frame.astype(dict.fromkeys([*numbers, "broker_iv"], "float64"))
+    frame = frame.astype(dict.fromkeys([*numbers, *BROKER], "float64"))
     times = pd.to_datetime(frame["quoted_at"], utc=True).astype("datetime64[ns, UTC]")
     return frame.assign(quoted_at=times).astype(
         dict.fromkeys(["symbol", "underlying", "expiration", "right", "style"], "object")
@@ -276,7 +277,7 @@ def as_frame(contracts):
 
 CONTRACT_COLUMNS = [
     "expiration", "strike", "right", "style", "multiplier", "open_interest", "bid", "ask",
-    "bid_size", "ask_size", "quoted_at", "broker_iv",
+    "bid_size", "ask_size", "quoted_at", *BROKER,
 ]  # fmt: skip
 
 
@@ -338,26 +339,41 @@ def test_greeks_come_back_bit_for_bit_and_a_second_pricing_replaces_the_first(da
         [
             {**dict.fromkeys(CONTRACT_COLUMNS), "expiration": date(2026, 12, 18), "strike": k,
              "right": "C", "style": "american", "multiplier": 100.0}
-            for k in (240.0, 245.0)
+            for k in (240.0, 245.0, 250.0)
         ]
     )  # fmt: skip
-    solved = [1 / 3, 0.1, 0.04, 230.5, 0.2000000000000001, 0.3, 1e-300, -0.1, 0.2, 0.1]
-    names = ["mid", "years", "rate", "forward", "iv", "delta", "gamma", "theta", "vega", "rho"]
-    flagged = [np.nan, 0.1, 0.04, 230.5, *[np.nan] * 6]
+    names = [f"X261218C0024{n}000" for n in range(2)]
+    chain["symbol"] = [*names, "XW261218C00242000"]
+    forward = [0.1, 0.09, 0.04, date(2026, 11, 19), -1 / 3, 0.26, 7.0, 230.5, "parity"]
+    shared = dict(zip([name for name in FORWARD if name != "root"], forward, strict=True))
+    numbers = [name for name in CONTRACT if name not in ("model", "flag")]
+    solved = [1 / 3, 0.1, 0.2000000000000001, 0.3, 0.3, 1e-300, -0.1, 0.2, 0.1, *[1 / 7] * 6]
+    doubted = [*[0.1] * 9, *[np.nan] * 6]
+    flagged = [np.nan] * 15
     priced = chain.assign(
-        **{name: [a, b] for name, a, b in zip(names, solved, flagged, strict=True)},
-        flag=[None, "no_bid"],
-    )
+        **{n: values for n, *values in zip(numbers, solved, flagged, doubted, strict=True)},
+        **{name: [value] * 3 for name, value in shared.items()},
+        root=["X", "X", "XW"],
+        model=["american", "european", "american_dividends"],
+        flag=[None, "no_bid", "wide"],
+    )[[*chain.columns, *GREEKS]]
+    second = priced["root"] == "XW"  # another root on the same day
+    priced.loc[second, ["years", "forward"]] = 0.2, 231.5
+    unpriced = ["carry", "forward", "forward_source"]
+    none = priced.assign(**dict.fromkeys(unpriced, None)).astype(CHAIN | GREEKS)
+    none["flag"] = "no_underlying"
+    none[numbers] = np.nan
     snapshot_id = store(database_url, cycle, chain)
-    for _ in range(2):
+    for frame in (none, priced):
         with transaction(database_url) as session:
-            snapshots.save_greeks(session, snapshot_id, priced)
+            snapshots.save_greeks(session, snapshot_id, frame)
+            (taken,) = snapshots.read_snapshots(session, cycle)
+            found = snapshots.read_priced(session, taken)
+        pd.testing.assert_frame_equal(by_symbol(found), by_symbol(frame), check_exact=True)
     with transaction(database_url) as session:
-        (taken,) = snapshots.read_snapshots(session, cycle)
-        found = snapshots.read_priced(session, taken)
         known = snapshots.read_greeks(session, cycle, list(chain["symbol"]))
-    pd.testing.assert_frame_equal(by_symbol(found), by_symbol(priced), check_exact=True)
-    assert list(known) == [chain["symbol"][0]]  # a flagged contract has no Greeks to trade on
+    # What is held on a doubted quote counts at its Greeks; an unsolved one has none.
+    assert list(known) == [chain["symbol"][0], chain["symbol"][2]]
 
 
 def test_half_a_chain_is_never_stored(database_url, cycle):

@@ -1,6 +1,7 @@
 """The schema in a database is the one in the code, and a database that is not there says so."""
 
 import io
+import math
 import socket
 
 import pytest
@@ -65,6 +66,65 @@ def test_migrating_twice_changes_nothing(own_database_url):
     assert schema_of(own_database_url) == before
     with engine(own_database_url).connect() as connection:
         assert connection.execute(text("SELECT number FROM accounts")).scalar_one() == "A"
+
+
+#: A database as version 0.1 left it: a forward of parity, one of spot, one of nothing.
+FILLED = """
+INSERT INTO accounts (number, environment, first_seen_at) VALUES ('A1', 'paper', now());
+INSERT INTO cycles (account_id, kind, slot, state, opened_at, closed_at, lease_until, code_version)
+  VALUES (1, 'trading', '2026-11-20 15:00Z', 'done', now(), now(), now(), '1');
+INSERT INTO snapshots (cycle_id, underlying, taken_at, spot, problem)
+  VALUES (1, 'AAPL', now(), 230, NULL), (1, 'XYZ', now(), NULL, 'no_underlying');
+INSERT INTO quotes (snapshot_id, symbol, expiration, strike, "right", style, multiplier, broker_iv)
+  VALUES (1, 'AAPL261218C00240000', '2026-12-18', 240, 'C', 'american', 100, 0.19),
+         (1, 'AAPL261218C00245000', '2026-12-18', 245, 'C', 'american', 100, NULL),
+         (1, 'AAPL270115C00245000', '2027-01-15', 245, 'C', 'american', 100, NULL),
+         (1, 'AAPL261120C00245000', '2026-11-20', 245, 'C', 'american', 100, NULL),
+         (2, 'XYZ261218C00245000', '2026-12-18', 245, 'C', 'american', 100, NULL);
+INSERT INTO greeks VALUES
+  (1, 'AAPL261218C00240000', 2, 0.1, 0.04, 230.7, 0.2, 0.3, 0.01, -0.1, 0.2, 0.1, NULL),
+  (1, 'AAPL261218C00245000', NULL, 0.1, 0.04, 230.7, NULL, NULL, NULL, NULL, NULL, NULL, 'no_bid'),
+  (1, 'AAPL270115C00245000', 2, 0.2, 0.04, 230 * exp(0.04::float8 * 0.2), 0.2, 0.3, 0.01, -0.1,
+   0.2, 0.1, NULL),
+  (1, 'AAPL261120C00245000', 2, -0.1, 0.04, 229, NULL, NULL, NULL, NULL, NULL, NULL, 'expired'),
+  (2, 'XYZ261218C00245000', 2, 0.1, 0.04, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+   'no_underlying');
+"""
+
+
+def test_a_filled_database_of_the_first_version_keeps_all_it_knew(empty_database_url):
+    command.upgrade(migrate._config(empty_database_url), "0001")
+    with engine(empty_database_url).begin() as connection:
+        for statement in FILLED.split(";\n"):
+            if statement.strip():
+                connection.execute(text(statement))
+    migrate.migrate(empty_database_url)
+    with engine(empty_database_url).connect() as connection:
+        forwards = connection.execute(text("SELECT * FROM forwards ORDER BY 1, 3")).mappings().all()
+        greeks = connection.execute(text("SELECT * FROM greeks ORDER BY symbol")).mappings().all()
+    assert [(f["root"], f["forward_source"], f["forward"]) for f in forwards] == [
+        ("AAPL", None, None),  # expired: spot grown by less than no time was no forward
+        ("AAPL", "parity", 230.7),
+        ("AAPL", "spot", pytest.approx(230 * math.exp(0.008), rel=1e-14)),
+        ("XYZ", None, None),
+    ]
+    assert [f["carry"] for f in forwards] == [
+        None,
+        pytest.approx(0.04 - math.log(230.7 / 230) / 0.1, rel=1e-12),
+        pytest.approx(0, abs=1e-12),
+        None,
+    ]
+    assert {(f["curve_day"], f["pairs"], f["dividends_pv"]) for f in forwards} == {(None, None, 0)}
+    assert all(f["years"] == f["clock_years"] and f["rate"] == 0.04 for f in forwards)
+    assert {g["model"] for g in greeks} == {"european"}
+    assert [(g["iv"], g["iv_gap"], g["flag"]) for g in greeks] == [
+        (None, None, "expired"),
+        (0.2, pytest.approx(0.01), None),
+        (None, None, "no_bid"),
+        (0.2, None, None),
+        (None, None, "no_underlying"),
+    ]
+    assert (greeks[1]["delta"], greeks[1]["mid"], greeks[1]["bid_iv"]) == (0.3, 2, None)
 
 
 def test_creating_a_database_that_exists_changes_nothing(own_database_url):

@@ -5,6 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from db.session import engine
+from domain.chain import DOUBTS
 
 #: A small record that is sound: account 1 with two cycles, a chain, a structure and two intents.
 SOUND = """
@@ -17,8 +18,10 @@ INSERT INTO snapshots (cycle_id, underlying, taken_at, spot) VALUES (1, 'AAPL', 
 INSERT INTO quotes (snapshot_id, symbol, expiration, strike, "right", style, multiplier)
   VALUES (1, 'AAPL261218C00240000', '2026-12-18', 240, 'C', 'american', 100),
          (1, 'AAPL261218C00245000', '2026-12-18', 245, 'C', 'american', 100);
-INSERT INTO greeks (snapshot_id, symbol, years, rate, iv, delta, gamma, theta, vega, rho)
-  VALUES (1, 'AAPL261218C00240000', 0.1, 0.04, 0.2, 0.3, 0.01, -0.1, 0.2, 0.1);
+INSERT INTO forwards VALUES
+  (1, 'AAPL', '2026-12-18', 0.1, 0.1, 0.04, '2026-11-19', 0.01, 0, 9, 230.7, 'parity');
+INSERT INTO greeks (snapshot_id, symbol, model, iv, delta, gamma, theta, vega, rho)
+  VALUES (1, 'AAPL261218C00240000', 'american', 0.2, 0.3, 0.01, -0.1, 0.2, 0.1);
 INSERT INTO structures (account_id, strategy, underlying, state, quantity, opened_at)
   VALUES (1, 'iron_condor', 'AAPL', 'open', 2, now());
 INSERT INTO structure_legs VALUES (1, 1, 'AAPL261218C00240000', 'sell', 1);
@@ -95,14 +98,36 @@ BROKEN = {
     ),
     "Greeks that are neither solved nor flagged": (
         "greeks_solved_or_flagged",
-        "INSERT INTO greeks (snapshot_id, symbol, years, rate)"
-        " VALUES (1, 'AAPL261218C00245000', 0.1, 0.04)",
+        "INSERT INTO greeks (snapshot_id, symbol, model)"
+        " VALUES (1, 'AAPL261218C00245000', 'american')",
+    ),
+    "a doubt about Greeks that are none": (
+        "greeks_solved_or_flagged",
+        "INSERT INTO greeks (snapshot_id, symbol, model, flag)"
+        " VALUES (1, 'AAPL261218C00245000', 'american', 'wide')",
+    ),
+    "a model nobody knows": ("greeks_model_is_known", "UPDATE greeks SET model = 'asian'"),
+    "a forward that came from nowhere": (
+        "forwards_forward_has_a_source",
+        "UPDATE forwards SET forward_source = NULL",
+    ),
+    "a source of no forward": (
+        "forwards_forward_has_a_source",
+        "UPDATE forwards SET forward = NULL, carry = NULL",
+    ),
+    "a forward without its carry": (
+        "forwards_forward_has_a_carry",
+        "UPDATE forwards SET carry = NULL",
+    ),
+    "a source of forwards nobody knows": (
+        "forwards_forward_source_is_known",
+        "UPDATE forwards SET forward_source = 'a friend'",
     ),
     "Greeks of which one is missing": ("greeks_whole", "UPDATE greeks SET rho = NULL"),
     "a flag nobody knows": (
         "greeks_flag_is_known",
-        "INSERT INTO greeks (snapshot_id, symbol, years, rate, flag)"
-        " VALUES (1, 'AAPL261218C00245000', 0.1, 0.04, 'odd')",
+        "INSERT INTO greeks (snapshot_id, symbol, model, flag)"
+        " VALUES (1, 'AAPL261218C00245000', 'american', 'odd')",
     ),
     "a structure of nothing": (
         "structures_quantity_is_positive",
@@ -264,6 +289,11 @@ def test_every_promise_of_the_schema_has_been_tried(record):
         )
     )
     assert set(promises.scalars()) - {constraint for constraint, _ in BROKEN.values()} == set()
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_a_doubted_quote_keeps_its_greeks(doubt, record):
+    record.execute(text("UPDATE greeks SET flag = :doubt"), {"doubt": doubt})
 
 
 def test_a_structure_may_be_closed_again_once_the_first_closing_intent_ended(record):

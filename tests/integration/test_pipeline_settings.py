@@ -1,6 +1,6 @@
 """A wrong setting stops the start, in one line that names the file and the key."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -94,7 +94,9 @@ def test_a_key_nobody_knows_is_named_with_its_file(file, folder):
     assert "'delta_usd_mx'" in said
 
 
-FILES = ["limits.toml", "universe.toml", "strategies.toml", "clock.toml", "rates.csv"]
+FILES = [
+    "limits.toml", "universe.toml", "strategies.toml", "clock.toml", "rates.csv", "dividends.csv",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -147,6 +149,41 @@ HEAD = "date,m1,m3,m6,y1,y2\n"
 def test_rates_that_are_none_are_named(content, folder):
     (folder / "rates.csv").write_text(content)
     assert str(folder / "rates.csv") in refusal_of(folder)
+
+
+PAID = "underlying,ex_date,amount\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("underlying,ex_date\nAAPL,2026-11-09\n", "the column amount is missing"),
+        (PAID + "AAPL,2026-11-09,much\n", "AAPL,2026-11-09,much"),
+        (PAID + "AAPL,soon,0.26\n", "AAPL,soon,0.26"),
+        (PAID + "AAPL,2026-11-08,0.26\n", "nothing trades on 2026-11-08"),
+        (PAID + "AAPL,2126-11-08,0.26\n", "outside the calendar"),
+        (PAID + "AAPL,2026-11-09,-0.26\n", "above 0"),
+        (PAID + "AAPL,2026-11-09,inf\n", "above 0"),
+        (PAID + "AAPL,2026-11-09,nan\n", "above 0"),
+        (PAID + "AAPL,2026-11-09,\n", "AAPL,2026-11-09,"),
+        (PAID + ",2026-11-09,0.26\n", "names no underlying"),
+        (PAID + "AAPL\n", "AAPL"),
+        (PAID + "AAPL,2026-11-09,0.26,1\nAAPL,2026-11-09,0.26,1,1\n", "needs the columns"),
+        (PAID + "AAPL,2026-11-09,0.26\nAAPL,2026-11-09,0.27\n", "AAPL has 2026-11-09 twice"),
+    ],
+)  # fmt: skip
+def test_a_row_that_is_no_dividend_is_named(content, named, folder):
+    (folder / "dividends.csv").write_text(content)
+    said = refusal_of(folder)
+    assert said.startswith(str(folder / "dividends.csv"))
+    assert named in said
+
+
+def test_known_dividends_are_read_and_none_are_shipped(folder):
+    assert load(folder).dividends.empty
+    (folder / "dividends.csv").write_text("# said by the company\n" + PAID + "AAPL,2026-11-09,0.26")
+    (row,) = load(folder).dividends.itertuples(index=False)
+    assert tuple(row) == ("AAPL", date(2026, 11, 9), 0.26)
 
 
 def test_a_wrong_limit_stops_the_cycle_before_anything_is_stored_or_sent(pipeline, simulator):

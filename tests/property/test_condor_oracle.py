@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.chain import CHAIN, GREEKS, as_chain
+from domain.chain import BROKER, CHAIN, GREEKS, as_chain
 from domain.greeks import chain_to_greeks
 from domain.rates import curve
 from domain.strategies.iron_condor import COLUMNS, LEGS, Rule, Rules, chain_to_condors
@@ -306,7 +306,8 @@ def test_recorded_chains_give_the_condors_that_a_plain_search_gives(name, form, 
         rows = quotes[quotes["ts"] <= pd.Timestamp(now)]
         spot = float(rows["underlying_price"].iloc[-1])
         last = rows.groupby("symbol").tail(1).rename(columns={"type": "right", "ts": "quoted_at"})
-        chain = as_chain(last.assign(style="american", multiplier=100, broker_iv=np.nan))
+        none = dict.fromkeys(BROKER, np.nan)
+        chain = as_chain(last.assign(style="american", multiplier=100, **none))
         priced = chain_to_greeks(chain, spot, now, curve(yields, now.date()))
         for changes in ({}, wide, wide | {"credit_share_min": 0.0, "open_interest_min": 0}):
             found = assert_agree(priced, spot, now, rules(**changes))

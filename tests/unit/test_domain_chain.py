@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from domain.chain import CHAIN, BadChain, QuoteFlag, as_chain, quote_age_s, quote_flags
+from domain.chain import (
+    BROKER,
+    CHAIN,
+    BadChain,
+    QuoteFlag,
+    as_chain,
+    quote_age_s,
+    quote_doubts,
+    quote_flags,
+)
 
 
 def rows(*symbols, **columns):
@@ -24,7 +33,7 @@ def rows(*symbols, **columns):
         "bid_size": 1,
         "ask_size": 1,
         "quoted_at": pd.Timestamp("2026-11-20T15:00:00Z").as_unit("us"),
-        "broker_iv": None,
+        **dict.fromkeys(BROKER),
         "colour": "red",
     }
     return pd.DataFrame(base | columns)
