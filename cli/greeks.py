@@ -1,5 +1,6 @@
 """`greeks`: volatility and Greeks of a file of option prices, into another file."""
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def greeks(source: Path, target: Path, console: Console) -> None:
 def _opened(source: Path, target: Path) -> Reading:
     for path in (source, target):
         suffix_of(path)
-    if source.exists() and target.exists() and target.samefile(source):
+    if os.path.exists(target) and os.path.exists(source) and target.samefile(source):
         raise CannotRun(f"{target} is what is read: name another file to write")
     reading = Reading(source)
     taken = [name for name in (*ANSWERS, FLAG) if name in reading.schema.names]

@@ -118,11 +118,11 @@ class Writing:
 def writing(path: Path) -> Iterator[Writing]:
     """Write `path` as a whole or not at all: on any error, or a signal, it is left as it was."""
     place = path.resolve()  # a link is followed, not replaced
-    if place.is_dir():
+    if os.path.isdir(place):
         raise CannotRun(f"{path} is a folder: name a file in it")
     part = place.with_name(f".{place.name}.{os.getpid()}.part")
     with _told_of_writing(path):
-        if place.exists():
+        if os.path.exists(place):
             place.open("ab").close()  # a file that may not be written is not replaced either
         part.open("wb").close()
     try:
