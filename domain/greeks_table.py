@@ -58,9 +58,8 @@ class RowFlag(StrEnum):
     EXPIRED = QuoteFlag.EXPIRED.value  # years are 0 or less
     BELOW_INTRINSIC = QuoteFlag.BELOW_INTRINSIC.value  # no more than exercise, now or at expiry
     ABOVE_BOUND = QuoteFlag.ABOVE_BOUND.value  # more than the share or the strike is worth
-    BEYOND_BOUNDS = (
-        QuoteFlag.BEYOND_BOUNDS.value
-    )  # no volatility from 0.01 % to 2,000 % a year gives the price
+    #: No volatility from 0.01 % to 2,000 % a year gives the price.
+    BEYOND_BOUNDS = QuoteFlag.BEYOND_BOUNDS.value
 
 
 class BadTable(ValueError):
