@@ -1,17 +1,21 @@
 """Report: what a cycle did, and at the end of the day what tonight's assignments may bring."""
 
+from base64 import b64encode
 from datetime import timedelta
 from decimal import Decimal
 
+import pandas as pd
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from broker.parse import parse_money
-from db import books, cycles, reports
+from db import books, cycles, reports, snapshots
 from domain import calendar
 from domain.contracts import is_option, parse_symbol
 from domain.cycle import Cycle, Step
+from domain.greeks import forward_columns
+from domain.picture import surface_svg
 from domain.records import Position
 from domain.report import assignment_risks
 from domain.summary import Summary
@@ -20,13 +24,22 @@ from tasks.context import broker, step, transaction
 
 @task(cache_policy=NO_CACHE)
 def report(cycle: Cycle) -> None:
-    """Publish the cycle's summary and its candidates, traded or not, as artifacts."""
+    """Publish the cycle's summary, its candidates, traded or not, and what the chains it read say
+    of volatility, as artifacts."""
     with step(cycle, Step.REPORT) as this:
         with transaction() as session:
             summary = reports.summarize(session, cycle.account_id, [cycle.id], None)
             table = reports.candidate_table(session, cycle)
+            chains = {
+                taken.underlying: snapshots.read_priced(session, taken)
+                for taken in snapshots.read_snapshots(session, cycle)
+            }
         this.row_count = len(table)
         publish(cycle, summary, table)
+        slot = _slot_words(cycle)
+        create_markdown_artifact(
+            key="volatility-surface", markdown=surface_markdown(slot, chains), description=slot
+        )
 
 
 @task(cache_policy=NO_CACHE)
@@ -73,11 +86,47 @@ def _mids(shorts: list[Position]) -> dict[str, Decimal]:
 
 def publish(cycle: Cycle, summary: Summary, table: list[dict[str, str]]) -> None:
     """The cycle's artifacts; stable keys, so that the UI keeps the versions together."""
-    slot = f"{cycle.slot.astimezone(calendar.NEW_YORK):%Y-%m-%d %H:%M} New York"
+    slot = _slot_words(cycle)
     create_markdown_artifact(
         key="cycle-summary", markdown=cycle_markdown(slot, summary), description=slot
     )
     create_table_artifact(key="candidates", table=table, description=f"Candidates of {slot}")
+
+
+def _slot_words(cycle: Cycle) -> str:
+    return f"{cycle.slot.astimezone(calendar.NEW_YORK):%Y-%m-%d %H:%M} New York"
+
+
+def surface_markdown(slot: str, chains: dict[str, pd.DataFrame]) -> str:
+    """The volatility surface of each underlying as a picture, and under it where its forwards come
+    from and how far the broker's numbers lie from ours."""
+    parts = [f"# Volatility surface {slot}"]
+    for underlying, priced in chains.items():
+        picture = surface_svg(priced, f"{underlying}, {slot}")
+        address = f"data:image/svg+xml;base64,{b64encode(picture.encode()).decode()}"
+        parts += [f"![volatility surface of {underlying}]({address})", *_forward_lines(priced)]
+    return "\n\n".join(parts)
+
+
+def _forward_lines(priced: pd.DataFrame) -> list[str]:
+    head = (
+        "| expiration | years | forward | from | pairs | carry | dividends | rate | yields of |\n"
+        "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | --- |"
+    )
+    rows = [
+        f"| {row.expiration} | {row.years:.3f} | {row.forward:,.2f} | {row.forward_source} "
+        f"| {row.pairs:.0f} | {row.carry:.2%} | {row.dividends_pv:.2f} | {row.rate:.2%} "
+        f"| {row.curve_day} |"
+        for row in forward_columns(priced).sort_values("years").itertuples()
+    ]
+    gaps = priced["iv_gap"].abs().dropna() * 100
+    against = (
+        f"Against the broker's volatility: {len(gaps):,} contracts, half of them within "
+        f"{gaps.median():.2f} points, 95 % within {gaps.quantile(0.95):.2f}."
+        if len(gaps)
+        else "The broker sent no volatility to compare with."
+    )
+    return ["\n".join([head, *rows]), against]
 
 
 def cycle_markdown(slot: str, summary: Summary) -> str:
@@ -87,7 +136,7 @@ def cycle_markdown(slot: str, summary: Summary) -> str:
     lines += [
         "",
         f"- **{summary.contracts:,}** contracts, **{summary.priced:,}** priced; "
-        f"unsolved: {_listed(summary.flags)}",
+        f"flagged: {_listed(summary.flags)}",
         f"- **{summary.candidates}** candidates, **{summary.accepted}** accepted; "
         f"turned down by {_listed(summary.turned_down)}",
         f"- risk denials: {_listed(summary.denials)}",

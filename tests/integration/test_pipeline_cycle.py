@@ -5,6 +5,8 @@ What the simulator holds is the oracle: its books are read as they are, not thro
 
 import asyncio
 import importlib
+import re
+from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -313,10 +315,23 @@ def test_an_underlying_without_options_is_turned_down_with_no_chain(pipeline, si
 def test_what_a_cycle_did_is_published(pipeline):
     pipeline.run_cycle(TEN)
     published = dict(pipeline.published)
-    assert published.keys() == {"cycle-summary", "candidates"}
+    assert published.keys() == {"cycle-summary", "candidates", "volatility-surface"}
     assert "2026-11-20 10:00 New York" in published["cycle-summary"]
     assert "**4** fills" in published["cycle-summary"]
     assert len(published["candidates"]) == len(pipeline.rows("SELECT id FROM candidates"))
+
+
+def test_the_volatility_surface_is_published_with_where_its_forwards_come_from(pipeline):
+    pipeline.run_cycle(TEN)
+    surface = dict(pipeline.published)["volatility-surface"]
+    (address,) = re.findall(r"data:image/svg\+xml;base64,([^)]+)", surface)
+    picture = b64decode(address).decode()
+    assert "AAPL, 2026-11-20 10:00 New York" in picture
+    assert picture.count("<polyline") > 10
+    forwards = pipeline.rows("SELECT * FROM forwards")
+    assert surface.count("| parity |") == len(forwards) > 5
+    assert "2024-12-31" in surface  # the day of the yields that were used
+    assert re.search(r"against the broker's volatility: [\d,]{3,} contracts", surface, re.I)
 
 
 # Slots that are not run
