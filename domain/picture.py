@@ -178,7 +178,7 @@ def _line(points: Iterable[tuple[float, float]], colour: str, width: float = 2) 
 
 
 def _text(
-    x: float, y: float, words: str, *, size: int = 12, anchor: str = "middle", weight: str = ""
+    x: float, y: float, words: str, *, size: int = 13, anchor: str = "middle", weight: str = ""
 ) -> str:
     bold = f' font-weight="{weight}"' if weight else ""
     return (

@@ -103,3 +103,28 @@ def test_the_age_of_a_quote_is_unknown_when_its_time_is():
     found = quote_age_s(pd.DataFrame({"quoted_at": times}), now)
     assert found[0] == 90.5
     assert np.isnan(found[1])
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "age_s", "doubt"),
+    [
+        (1.0, 2.0, 0, None),  # twice the bid is not above it
+        (1.0, 2.01, 0, QuoteFlag.WIDE),
+        (0.05, 0.30, 0, None),  # a quarter apart is not far
+        (0.05, 0.31, 0, QuoteFlag.WIDE),
+        (50.0, 55.0, 0, None),  # a twentieth of spot
+        (50.0, 55.01, 0, QuoteFlag.WIDE),
+        (1.0, 1.0, 3_600, None),
+        (1.0, 1.0, 3_601, QuoteFlag.STALE),
+        (1.0, 1.0, None, QuoteFlag.STALE),
+        (1.0, 9.0, None, QuoteFlag.WIDE),
+        (1.0, 1.0, -1, None),  # the quote's clock may run ahead of the broker's
+    ],
+)
+def test_a_quote_that_must_not_be_traded_on_says_why(bid, ask, age_s, doubt):
+    now = datetime(2026, 11, 20, 15, tzinfo=UTC)
+    times = [pd.NaT if age_s is None else pd.Timestamp(now) - pd.Timedelta(seconds=age_s)]
+    quotes = pd.DataFrame(
+        {"bid": [bid], "ask": [ask], "quoted_at": pd.to_datetime(times, utc=True)}
+    )
+    assert quote_doubts(quotes, 100.0, now).tolist() == [doubt]
