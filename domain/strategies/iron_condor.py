@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from domain import calendar
-from domain.chain import quote_age_s
+from domain.chain import QuoteFlag, quote_age_s
 from domain.orders import Leg, Side
 from domain.structures import Structure
 
@@ -281,7 +281,9 @@ def exit_view(structure: Structure, chain: pd.DataFrame, now: datetime, rules: R
     today = calendar.trading_day(now)
     days = min(calendar.days_to_expiry(today, leg.expiration) for leg in structure.legs)
     credit = float(structure.credit) if structure.credit > 0 else float("nan")
-    multiple, earned = mid / credit, 1 - natural / credit
+    is_vague = ((quotes["flag"] == QuoteFlag.WIDE).to_numpy() & (held < 0)).any()
+    multiple = float("nan") if is_vague else mid / credit  # no mid of what we owe, no loss
+    earned = 1 - natural / credit
     unsound = float(np.sum(~(bid <= ask)))
     asked: list[tuple[Exit, bool, float, float]] = [
         (Exit.UNPRICED, not age_s <= rules.quote_age_s_max, age_s, rules.quote_age_s_max),

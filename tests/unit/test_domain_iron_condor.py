@@ -306,6 +306,35 @@ def test_a_condor_that_costs_twice_its_credit_is_closed():
     assert view(structure=with_credit("1.61")).rule is Exit.HOLD
 
 
+def flagged(chain, contract, flag="wide"):
+    return chain.assign(flag=chain["flag"].where(chain["symbol"] != contract, flag))
+
+
+@pytest.mark.parametrize("leg", [symbol("P", 570), symbol("C", 630)])
+def test_the_middle_of_a_wide_quote_is_no_loss(leg):
+    chain = flagged(made_chain(), leg)
+    found = view(chain, structure=with_credit("1.59"))
+    assert (found.rule, found.is_exit) == (Exit.HOLD, False)
+    # What would cost so much to close is closed all the same when its time is up, or by what the
+    # broker's own prices earn.
+    assert view(chain, days_to_expiry_exit=60).rule is Exit.DAYS_TO_EXPIRY
+    assert view(chain, structure=with_credit("6.81")).rule is Exit.PROFIT
+
+
+def test_a_wide_quote_of_what_is_owned_hides_no_loss():
+    chain = flagged(made_chain(), symbol("P", 560))
+    assert view(chain, structure=with_credit("1.59")).rule is Exit.LOSS
+
+
+@pytest.mark.parametrize("flag", ["wide", "stale"])
+def test_a_contract_with_greeks_that_are_doubted_is_no_leg(flag):
+    legs = chain_to_condors(made_chain(), 600.0, NOW, rules(), 0).iloc[0]
+    for name in ("short_put", "short_call", "long_put", "long_call"):
+        doubted = flagged(made_chain(), legs[name], flag)
+        found = chain_to_condors(doubted, 600.0, NOW, rules(), 0).iloc[0]
+        assert legs[name] not in found.to_numpy()
+
+
 def test_a_condor_near_its_expiry_is_closed_whatever_it_earned():
     now = datetime(2026, 12, 23, 16, tzinfo=UTC)
     chain = made_chain(quoted_at=pd.Timestamp(now))
