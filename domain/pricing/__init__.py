@@ -3,7 +3,7 @@
 terms      what is asked and answered, with units and bounds
 """
 
-from domain.pricing.european import greeks, implied_volatility, price, price_bounds
+from domain.pricing.columns import greeks, implied_volatility, price, price_bounds, solve
 from domain.pricing.terms import (
     DAYS_PER_YEAR,
     VOL_MAX,
@@ -28,4 +28,5 @@ __all__ = [
     "implied_volatility",
     "price",
     "price_bounds",
+    "solve",
 ]

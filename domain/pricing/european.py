@@ -1,108 +1,180 @@
-"""European options, Black-Scholes-Merton. Source: Haug, The Complete Guide to Option Pricing
-Formulas, 2nd edition, chapters 1 and 2. Columns and units: domain.pricing.terms.
+"""European options one contract at a time, Black-Scholes-Merton: the kernels behind `columns`.
+
+Prices are built on Mills' ratio, so that a price of 1e-200 keeps its digits; implied volatility is
+Halley's method on the logarithm of the price (or of what it lacks to its bound), which is nearly a
+parabola in volatility on either side of the point of inflection.
+Sources: Haug, The Complete Guide to Option Pricing Formulas, 2nd edition, chapters 1 and 2;
+Jäckel, Let's Be Rational (2015) for the normalised price and its two branches.
 """
 
-import numpy as np
-from scipy.special import ndtr
+import math
 
-from domain.pricing.terms import DAYS_PER_YEAR, VOL_MAX, VOL_MIN, Flags, Floats, Greeks, Terms
+from domain.pricing.compiled import exact_kernel
+from domain.pricing.normal import exp, mills_exact
+from domain.pricing.terms import DAYS_PER_YEAR, VOL_MAX, VOL_MIN, Floats
 
-
-def _d1(terms: Terms, vol: Floats) -> Floats:
-    deviation = vol * np.sqrt(terms.years)
-    return np.log(terms.forward / terms.strike) / deviation + deviation / 2
-
-
-def _density(x: Floats) -> Floats:
-    bell: Floats = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
-    return bell
+_INVERSE_ROOT_TWO_PI = 0.3989422804014327
+_ROOT_TWO_PI = 2.5066282746310002
+_STEPS_MAX = 40
+_SPLITTER = 134217729.0  # 2**27 + 1
 
 
-def price(terms: Terms, vol: Floats) -> Floats:
-    """USD per share; never below discounted intrinsic value.
+@exact_kernel
+def _tail(a: float) -> float:
+    """Q(a), the chance of a standard normal above a."""
+    beyond = exp(-0.5 * a * a) * _INVERSE_ROOT_TWO_PI * mills_exact(abs(a))
+    return beyond if a > 0 else 1 - beyond
 
-    Hull's worked example gives 2.40:
-    >>> one = np.ones(1)
-    >>> hull = Terms(spot=49*one, strike=50*one, years=0.3846*one, rate=0.05*one, carry=0*one,
-    ...              sign=one, american=one < 0)
-    >>> price(hull, 0.20 * one).round(2)
-    array([2.4])
+
+@exact_kernel
+def european_price(terms: tuple[float, ...], vol: float) -> float:
+    """USD per share; terms are (spot, strike, years, rate, carry, sign)."""
+    spot, strike, years, rate, carry, sign = terms
+    deviation = vol * math.sqrt(years)
+    d1 = (math.log(spot / strike) + (rate - carry) * years) / deviation + deviation / 2
+    share = spot * math.exp(-carry * years) * _tail(-sign * d1)
+    owed = strike * math.exp(-rate * years) * _tail(-sign * (d1 - deviation))
+    return sign * (share - owed)
+
+
+@exact_kernel
+def european_greeks(
+    terms: tuple[float, ...], vol: float
+) -> tuple[float, float, float, float, float]:
+    """delta, gamma, theta a day, vega a point, rho a point; terms as in `european_price`."""
+    spot, strike, years, rate, carry, sign = terms
+    root = math.sqrt(years)
+    deviation = vol * root
+    d1 = (math.log(spot / strike) + (rate - carry) * years) / deviation + deviation / 2
+    share = math.exp(-carry * years)  # shares today that become one at expiry
+    owed = strike * math.exp(-rate * years) * _tail(-sign * (d1 - deviation))
+    delta = sign * share * _tail(-sign * d1)
+    bell = exp(-0.5 * d1 * d1) * _INVERSE_ROOT_TWO_PI * share
+    theta = -spot * bell * vol / (2 * root) - sign * rate * owed + carry * spot * delta
+    return (
+        delta,
+        bell / (spot * deviation),
+        theta / DAYS_PER_YEAR,
+        spot * bell * root / 100,
+        sign * owed * years / 100,
+    )
+
+
+@exact_kernel
+def _exp_rest(x: float) -> float:
+    """What exp(x) lost to rounding, for |x| below 1: log tells how far off it is."""
+    near = math.exp(x)
+    return near * (x - math.log(near)) if abs(x) < 1 else 0.0
+
+
+@exact_kernel
+def _product_rest(a: float, b: float) -> float:
+    """a b - fl(a b), exactly. Source: Dekker, A floating-point technique (1971)."""
+    t = _SPLITTER * a
+    a_high = t - (t - a)
+    t = _SPLITTER * b
+    b_high = t - (t - b)
+    a_low, b_low = a - a_high, b - b_high
+    return ((a_high * b_high - a * b) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+@exact_kernel
+def _sum_rest(a: float, b: float) -> float:
+    """a + b - fl(a + b), exactly. Source: Knuth, The Art of Computer Programming, 4.2.2."""
+    total = a + b
+    back = total - a
+    return (a - (total - back)) + (b - back)
+
+
+@exact_kernel
+def _time_value(terms: tuple[float, ...], target: float) -> float:
+    """target less its value at no volatility, as if computed without rounding."""
+    spot, strike, years, rate, carry, sign = terms
+    growth, discount = math.exp(-carry * years), math.exp(-rate * years)
+    share, owed = spot * growth, strike * discount
+    if sign * (share - owed) <= 0:
+        return target
+    lost_share = _product_rest(spot, growth) + spot * _exp_rest(-carry * years)
+    lost_owed = _product_rest(strike, discount) + strike * _exp_rest(-rate * years)
+    first = target - sign * share
+    rest = _sum_rest(target, -sign * share) + _sum_rest(first, sign * owed)
+    return (first + sign * owed) + (rest - sign * (lost_share - lost_owed))
+
+
+@exact_kernel
+def _branches(x: float, s: float) -> tuple[float, float, float]:
+    """Normalised vega, price and lack to the upper bound at x = -|log(forward / strike)| <= 0 and
+    deviation s > 0; of the last two the smaller one is exact, the other may be rough."""
+    h, t = x / s, s / 2
+    vega = exp(-0.5 * (h * h + t * t)) * _INVERSE_ROOT_TWO_PI
+    far = mills_exact(t - h)
+    if h + t < 0:
+        price = vega * (mills_exact(-(h + t)) - far)
+        return vega, price, math.exp(x / 2) - price
+    lack = vega * (mills_exact(h + t) + far)
+    return vega, math.exp(x / 2) - lack, lack
+
+
+@exact_kernel
+def normalised_deviation(x: float, value: float, precision: float) -> float:
+    """The deviation vol sqrt(years) whose out-of-the-money price is value sqrt(forward strike)
+    discounted, 0 < value < exp(x / 2); the last step was below `precision` of it.
     """
-    with np.errstate(all="ignore"):
-        d1 = _d1(terms, vol)
-        d2 = d1 - vol * np.sqrt(terms.years)
-        s = terms.sign
-        value = s * terms.discount * (terms.forward * ndtr(s * d1) - terms.strike * ndtr(s * d2))
-        return np.where(_priceable(terms) & (vol > 0), value, np.nan)
+    bound = math.exp(x / 2)
+    inflection = max(math.sqrt(-2 * x), 1e-8)
+    vega, price, lack = _branches(x, inflection)
+    is_low = value < price
+    goal = math.log(value) if is_low else math.log(bound - value)
+    if is_low:
+        s = -x / math.sqrt(-x / 2 + 2 * math.log(price / value))
+    else:
+        s = inflection + (value - price) / vega
+    for _ in range(_STEPS_MAX):
+        vega, price, lack = _branches(x, s)
+        if is_low:
+            slope = vega / price
+            newton = (goal - math.log(price)) / slope
+            bend = x * x / (s * s * s) - s / 4 - slope
+        else:
+            slope = vega / lack
+            newton = (math.log(lack) - goal) / slope
+            bend = x * x / (s * s * s) - s / 4 + slope
+        step = newton / max(1 + newton * bend / 2, 0.5)
+        step = min(max(step, -0.5 * s), s)
+        s += step
+        if abs(step) <= precision * s:
+            break
+    return s
 
 
-def price_bounds(terms: Terms) -> tuple[Floats, Floats]:
-    """The least and the most a European option can cost, USD per share."""
-    with np.errstate(all="ignore"):
-        gap = terms.discount * (terms.forward - terms.strike) * terms.sign
-        most = terms.discount * np.where(terms.sign > 0, terms.forward, terms.strike)
-        inside = _priceable(terms)
-        return np.where(inside, np.maximum(gap, 0.0), np.nan), np.where(inside, most, np.nan)
+@exact_kernel
+def european_volatility(terms: tuple[float, ...], target: float) -> float:
+    """The volatility per year that prices `target`; NaN where none in VOL_MIN to VOL_MAX does."""
+    spot, strike, years, rate, carry, sign = terms
+    drift = (rate - carry) * years
+    moneyness = math.log(spot / strike) + drift
+    value = _time_value(terms, target)
+    value /= math.sqrt(spot * strike) * math.exp(-0.5 * (rate + carry) * years)
+    x = -abs(moneyness)
+    if not 0 < value < math.exp(x / 2):
+        return math.nan
+    vol = normalised_deviation(x, value, 1e-5) / math.sqrt(years)
+    return vol if VOL_MIN <= vol <= VOL_MAX else math.nan
 
 
-def implied_volatility(terms: Terms, target: Floats) -> Floats:
-    """The volatility per year at which `price` gives `target`, USD per share: to 1e-9 wherever
-    vega is above a millionth of spot, elsewhere as near as the rounding of `price` shows it.
-
-    NaN where the target is not strictly inside `price_bounds`, or where the answer lies outside
-    0.0001 to 20: no volatility gives that price.
-    """
-    low = np.full_like(target, VOL_MIN)
-    high = np.full_like(target, VOL_MAX)
-    least, most = price_bounds(terms)
-    # Strictly: deep in the money `price` equals its bound at every low volatility.
-    has_root = (least < target) & (target < most)
-    has_root &= (price(terms, low) <= target) & (target <= price(terms, high))
-    for _ in range(52):  # halving 20 fifty-two times is below the spacing of doubles near 0.01
-        middle = (low + high) / 2
-        is_low = price(terms, middle) < target
-        low = np.where(is_low, middle, low)
-        high = np.where(is_low, high, middle)
-    return np.where(has_root, (low + high) / 2, np.nan)
+@exact_kernel
+def fill(terms: tuple[float, ...], vol: float, out: Floats) -> None:
+    """out (7,): volatility, price, delta, gamma, theta, vega, rho at `vol`; NaN unless vol > 0."""
+    out[:] = math.nan
+    if 0 < vol < math.inf:
+        out[0], out[1] = vol, european_price(terms, vol)
+        out[2], out[3], out[4], out[5], out[6] = european_greeks(terms, vol)
 
 
-def greeks(terms: Terms, vol: Floats) -> Greeks:
-    """The five Greeks at `vol`.
-
-    Hull's worked example gives a delta of 0.522, theta -4.31 a year, vega 12.1 per 1.00:
-    >>> one = np.ones(1)
-    >>> hull = Terms(spot=49*one, strike=50*one, years=0.3846*one, rate=0.05*one, carry=0*one,
-    ...              sign=one, american=one < 0)
-    >>> found = greeks(hull, 0.20 * one)
-    >>> found.delta.round(3), (found.theta * 365).round(2), (found.vega * 100).round(1)
-    (array([0.522]), array([-4.31]), array([12.1]))
-    """
-    with np.errstate(all="ignore"):
-        root = np.sqrt(terms.years)
-        d1 = _d1(terms, vol)
-        d2 = d1 - vol * root
-        s = terms.sign
-        share = np.exp(-terms.carry * terms.years)  # shares today that become one at expiry
-        owed = terms.strike * terms.discount
-        bell = _density(d1) * share
-        theta_year = (
-            -terms.spot * bell * vol / (2 * root)
-            - s * terms.rate * owed * ndtr(s * d2)
-            + s * terms.carry * terms.spot * share * ndtr(s * d1)
-        )
-        columns = {
-            "delta": s * share * ndtr(s * d1),
-            "gamma": bell / (terms.spot * vol * root),
-            "theta": theta_year / DAYS_PER_YEAR,
-            "vega": terms.spot * bell * root / 100,
-            "rho": s * owed * terms.years * ndtr(s * d2) / 100,
-        }
-        solved = _priceable(terms) & (vol > 0)
-        return Greeks(
-            **{name: np.where(solved, column, np.nan) for name, column in columns.items()}
-        )
-
-
-def _priceable(terms: Terms) -> Flags:
-    inside: Flags = (terms.spot > 0) & (terms.strike > 0) & (terms.years > 0)
-    return inside
+@exact_kernel
+def fill_rows(rows: Floats, given: Floats, is_price: bool, out: Floats) -> None:
+    """`fill` for every row of (n, 6) terms; `given` (n,) holds prices, or else volatilities."""
+    for i in range(len(rows)):
+        row = rows[i]
+        terms = (row[0], row[1], row[2], row[3], row[4], row[5])
+        fill(terms, european_volatility(terms, given[i]) if is_price else given[i], out[i])

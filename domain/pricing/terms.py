@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Whole = npt.NDArray[np.int64]
 
 VOL_MIN, VOL_MAX = 1e-4, 20.0
 DAYS_PER_YEAR = 365
