@@ -1,0 +1,224 @@
+"""American and European options on a share that pays cash dividends, by columns of contracts.
+
+Two models of the share; Haug, Haug and Lewis, "Back to basics: a new approach to the discrete
+dividend problem", Wilmott magazine, 2003, compare them:
+
+SPOT      lognormal between ex-dates; on one it drops by the amount, never below 0
+ESCROWED  the share less the present value of its dividends until expiry is lognormal; where that
+          is not above 0 every answer is NaN
+
+A dividend counts when 0 < its time < years of the contract. One that falls on expiry itself, like
+one after it, is not this contract's: its holder exercises while the share still carries it. A
+contract for which none counts is priced on `carry` alone, so this module also answers for American
+options without dividends, at any sign of rate and carry.
+
+How is said in domain.pricing.dividend_grid; columns and units are those of domain.pricing.terms.
+A row outside its bounds, or with vol * sqrt(years) above 6, comes back NaN; nothing is raised.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from domain.pricing import dividend_grid as grid
+from domain.pricing.dividend_rows import DEVIATION_MAX, columns, count_of, rows_of, solve
+from domain.pricing.dividend_sweep import ANSWERS, CURVE, EXERCISED, SLOPE, VALUE
+from domain.pricing.european import fill_rows
+from domain.pricing.root import increasing_root
+from domain.pricing.terms import (
+    DAYS_PER_YEAR,
+    VOL_MAX,
+    VOL_MIN,
+    Flags,
+    Floats,
+    Greeks,
+    Terms,
+)
+
+VOL_BUMP = 0.01  # of the volatility
+RATE_BUMP = 5e-4  # per year
+DELTA_MAX = 1 - 1e-9  # nearer to 1 a call gains nothing by a higher price
+
+
+class DividendModel(StrEnum):
+    SPOT = "spot"  # the share price is lognormal between ex-dates and drops by the amount
+    ESCROWED = "escrowed"  # the share price less the dividends to come is lognormal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExerciseChoice:
+    """What the holder of a call has in the last moment before an ex-date, USD per share."""
+
+    exercise_value: Floats
+    held_value: Floats
+    is_optimal: Flags  # to exercise
+    critical_spot: Floats  # with the dividend; exercise is right above it, inf when nowhere
+
+
+def price(terms: Terms, vol: Floats, model: DividendModel = DividendModel.SPOT) -> Floats:
+    """USD per share, within 2e-6 of strike; an American one is never below immediate exercise.
+
+    Haug's example of Roll, Geske and Whaley's formula gives 4.3860:
+    >>> from domain.pricing.terms import Dividends
+    >>> one = np.ones(1)
+    >>> haug = Terms(spot=80*one, strike=82*one, years=one/3, rate=0.06*one, carry=0*one, sign=one,
+    ...              american=one > 0, dividends=Dividends(years=(0.25,), amounts=(4.0,)))
+    >>> price(haug, 0.30 * one, DividendModel.ESCROWED).round(4)
+    array([4.386])
+    """
+    return _value_and_delta(terms, vol, model)[0]
+
+
+def price_bounds(terms: Terms) -> tuple[Floats, Floats]:
+    """What no volatility goes below or above, USD per share, in either model: for an American
+    option immediate exercise (0 for a European one); for a call the share, for a put the strike,
+    each at its best time."""
+    with np.errstate(all="ignore"):
+        now = np.where(terms.american, terms.sign * (terms.spot - terms.strike), 0.0)
+        share = np.exp(-terms.carry * terms.years)
+        best = np.where(terms.american, np.maximum(1.0, share), share) * terms.spot
+        paid = np.where(terms.american, np.maximum(1.0, terms.discount), terms.discount)
+        most = np.where(terms.sign > 0, best, terms.strike * paid)
+        inside = (terms.spot > 0) & (terms.strike > 0) & (terms.years > 0)
+        return np.where(inside, np.maximum(now, 0.0), np.nan), np.where(inside, most, np.nan)
+
+
+def implied_volatility(
+    terms: Terms, target: Floats, model: DividendModel = DividendModel.SPOT
+) -> Floats:
+    """The volatility per year at which `price` gives `target`, USD per share.
+
+    NaN where none does: the target is not strictly between immediate exercise, or the price at
+    the least volatility, and the price at the greatest: 0.0001 and 20, or 6 / sqrt(years).
+    """
+    least, most = price_bounds(terms)
+    low = np.full_like(target, VOL_MIN)
+    with np.errstate(all="ignore"):
+        high = np.minimum(VOL_MAX, DEVIATION_MAX / np.sqrt(terms.years))
+        # The escrowed European option is the first guess in either model.
+        share = columns(terms, low, True)[grid.START]
+        shadow = replace(terms, spot=np.where(share > 0, share, terms.spot))
+        guess = _european(shadow, target, is_price=True)[0]
+        start = np.clip(np.where(guess > 0, guess, 0.3), 2 * low, high / 2)
+        slope = _european(shadow, start)[5] * 100
+
+    def miss(rows: npt.NDArray[np.intp], vol: Floats) -> Floats:
+        return price(rows_of(terms, rows), vol, model) - target[rows]
+
+    start[~((least < target) & (target < most))] = np.nan
+    found = increasing_root(miss, start, low, high, slope)
+    return np.where((found > low * 1.001) & (found < high * 0.999), found, np.nan)
+
+
+def greeks(terms: Terms, vol: Floats, model: DividendModel = DividendModel.SPOT) -> Greeks:
+    """The five Greeks at `vol`. Theta is what a day does while ex-dates stay on the calendar.
+
+    Where immediate exercise is right delta is +1 or -1 and the others are 0.
+    """
+    is_escrowed = model is DividendModel.ESCROWED
+    is_plain = _is_plain(terms)
+    base = columns(terms, vol, is_escrowed)
+    base[grid.START, is_plain] = np.nan  # not to be solved
+    bumped = [columns(terms, vol * (1 + up), is_escrowed) for up in (VOL_BUMP, -VOL_BUMP)]
+    for up in (RATE_BUMP, -RATE_BUMP):
+        bumped.append(columns(replace(terms, rate=terms.rate + up), vol, is_escrowed))
+    for other in bumped:  # one grid for all, so that its error cancels in differences
+        shared = [grid.STEP, grid.ORIGIN, grid.FENCED]
+        other[shared] = base[shared]
+        other[grid.START, is_plain] = np.nan
+    row = np.hstack([base, *bumped])
+    again = np.tile(np.arange(len(vol)), 5)
+    found = solve(rows_of(terms, again), row).reshape(ANSWERS, 5, len(vol))
+    mid = found[:, 0]
+    with np.errstate(all="ignore"):
+        start = base[grid.START]
+        owed = terms.spot - start if is_escrowed else 0.0
+        delta = mid[SLOPE] / start
+        decay = terms.rate * (mid[VALUE] - owed * delta)
+        decay -= base[grid.DRIFT] * mid[SLOPE] + base[grid.HALF] * mid[CURVE]
+        held = {
+            "delta": delta,
+            "gamma": (mid[CURVE] - mid[SLOPE]) / start**2,
+            "theta": decay / DAYS_PER_YEAR,
+            "vega": (found[VALUE, 1] - found[VALUE, 2]) / (2 * VOL_BUMP * vol) / 100,
+            "rho": (found[VALUE, 3] - found[VALUE, 4]) / (2 * RATE_BUMP) / 100,
+        }
+    is_stopped = mid[EXERCISED] > 0
+    answer = {}
+    for (name, column), plain in zip(held.items(), _european(terms, vol)[2:], strict=True):
+        stopped = terms.sign if name == "delta" else 0.0
+        known = np.where(is_stopped, stopped, column)
+        answer[name] = np.where(is_plain, plain, known)
+    return Greeks(**answer)
+
+
+def exercise_before_ex_date(
+    terms: Terms, amount: Floats, vol: Floats, model: DividendModel = DividendModel.SPOT
+) -> ExerciseChoice:
+    """Whether a call should be exercised now, in the last moment before it loses a dividend.
+
+    terms   spot is the price with the dividend; terms.dividends are those after this one
+    amount  USD per share, >= 0
+
+    The critical price solves exercise == held by Newton's steps, to a billionth of strike; inf
+    too where it is a thousand times the strike. A put comes back NaN: nothing is lost by waiting.
+    """
+    is_call = terms.sign > 0
+    after = replace(terms, spot=np.where(is_call, terms.spot - amount, np.nan))
+    held = np.where(is_call & (after.spot <= 0), 0.0, price(after, vol, model))
+    exercised = np.where(is_call, terms.spot - terms.strike, np.nan)
+    critical = np.where(np.isfinite(held), np.maximum(terms.strike, 1.001 * amount), np.nan)
+    rows = np.flatnonzero(np.isfinite(critical))
+    for _ in range(100):
+        some = rows_of(terms, rows)
+        some = replace(some, spot=critical[rows] - amount[rows])
+        value, delta = _value_and_delta(some, vol[rows], model)
+        short = value - (critical[rows] - some.strike)  # concave: no step goes too far
+        step = np.where(delta < DELTA_MAX, short / (1 - np.minimum(delta, DELTA_MAX)), np.inf)
+        is_right = short <= 1e-9 * some.strike
+        following = np.where(is_right, critical[rows], critical[rows] + step)
+        following[following > 1000 * some.strike] = np.inf
+        critical[rows] = following
+        rows = rows[~is_right & np.isfinite(following)]
+        if rows.size == 0:
+            break
+    return ExerciseChoice(
+        exercise_value=exercised,
+        held_value=held,
+        is_optimal=(exercised > 0) & (exercised >= held),
+        critical_spot=critical,
+    )
+
+
+def _value_and_delta(terms: Terms, vol: Floats, model: DividendModel) -> tuple[Floats, Floats]:
+    is_plain = _is_plain(terms)
+    row = columns(terms, vol, model is DividendModel.ESCROWED)
+    start = row[grid.START].copy()
+    row[grid.START, is_plain] = np.nan  # not to be solved
+    found = solve(terms, row)
+    delta = np.where(found[EXERCISED] > 0, terms.sign, found[SLOPE] / start)
+    _, value, slope, *_ = _european(terms, vol)
+    return np.where(is_plain, value, found[VALUE]), np.where(is_plain, slope, delta)
+
+
+def _european(terms: Terms, given: Floats, is_price: bool = False) -> Floats:
+    """Volatility, price, delta, gamma, theta, vega and rho, (7, n), without dividends, from
+    volatilities or else from prices."""
+    names = (terms.spot, terms.strike, terms.years, terms.rate, terms.carry, terms.sign)
+    found = np.empty((len(given), 7))
+    fill_rows(np.stack(names, axis=1), given, is_price, found)
+    return found.T
+
+
+def _is_plain(terms: Terms) -> Flags:
+    """Whether Black, Scholes and Merton's formula is exact: no dividend, and never a reason to
+    exercise early."""
+    # What exercise gains a year, carry * spot - rate * strike for a call, is no gain at the strike
+    # nor as far in the money as it gets, so nowhere between.
+    at_strike = terms.sign * (terms.carry - terms.rate)
+    beyond = np.where(terms.sign > 0, terms.carry, terms.rate)
+    is_never_early = (at_strike <= 0) & (beyond <= 0)
+    plain: Flags = (count_of(terms) == 0) & (is_never_early | ~terms.american)
+    return plain
