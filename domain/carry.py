@@ -73,7 +73,9 @@ def chain_to_forwards(quoted: pd.DataFrame, market: Market) -> pd.DataFrame:
         "dividends_pv": _paid(market.dividends, years, -np.outer(rate, market.dividends.years)),
         "pairs": np.where(np.isfinite(found), pairs, 0.0),
         "forward": forward,
-        "forward_source": [w if f == f else None for w, f in zip(source, forward, strict=True)],
+        "forward_source": [
+            ForwardSource(w) if f == f else None for w, f in zip(source, forward, strict=True)
+        ],
     }
     named = pd.DataFrame(columns).astype(FORWARD)
     return named.set_index(pd.MultiIndex.from_frame(ends[KEY]))
