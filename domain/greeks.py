@@ -85,8 +85,7 @@ def _solved_alike(part: pd.DataFrame, market: Market) -> pd.DataFrame:
     sound = part["flag"].isna()
     part.loc[sound & (mid <= low + BOUND_SHARE * market.spot), "flag"] = QuoteFlag.BELOW_INTRINSIC
     part.loc[sound & (mid >= high), "flag"] = QuoteFlag.ABOVE_BOUND
-    vol = pricing.implied_volatility(terms, np.where(part["flag"].isna(), mid, np.nan))
-    found = pricing.greeks(terms, vol)
+    vol, found = pricing.solve(terms, np.where(part["flag"].isna(), mid, np.nan))
     part = part.assign(
         bid_iv=pricing.implied_volatility(terms, part["bid"].to_numpy()),
         iv=vol,
