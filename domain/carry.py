@@ -25,7 +25,8 @@ PARITY_PAIRS_MIN, PARITY_PAIRS_MAX = 3, 16
 #: No share costs more to borrow, or pays more, for long: beyond it quotes and spot are out of step,
 #: as on the last day of an expiration, when a cent of it is a carry of many per cent a year.
 CARRY_MAX = 2.0
-ROUNDS_MAX, SETTLED_SHARE = 6, 1e-7
+#: Each round leaves about a tenth of the error: what moved by this share of spot is right to less.
+ROUNDS_MAX, SETTLED_SHARE = 6, 1e-5
 #: A spread of nothing, as in a locked quote, weighs as much as this share of spot.
 WIDTH_SHARE_MIN = 1e-5
 KEY = ["root", "expiration"]
@@ -141,13 +142,16 @@ def _parity(sound: pd.DataFrame, ends: pd.DataFrame, market: Market) -> tuple[Fl
     forward, counts = _medians(pairs, pairs["call"] - pairs["put"], len(ends))
     if not pairs["american"].any():
         return forward, counts
+    is_moving = np.isfinite(forward)
     for _ in range(ROUNDS_MAX):
         carry = np.clip(residual_carry(forward, years, rate, market), -CARRY_MAX, CARRY_MAX)
+        pairs = pairs[is_moving[pairs["end"].to_numpy()]]
         gaps = _european(pairs, "call", carry, market) - _european(pairs, "put", carry, market)
-        before = forward
-        forward, counts = _medians(pairs, gaps, len(ends))
-        moved = np.abs(forward - before)
-        if not (moved > SETTLED_SHARE * market.spot).any():  # NaN has nowhere to go
+        after, seen = _medians(pairs, gaps, len(ends))
+        moved = np.abs(after - forward)
+        forward, counts = np.where(is_moving, after, forward), np.where(is_moving, seen, counts)
+        is_moving = moved > SETTLED_SHARE * market.spot  # NaN has nowhere to go
+        if not is_moving.any():
             break
     return forward, counts
 

@@ -111,7 +111,7 @@ class QuoteFlag(StrEnum):
     CROSSED = "crossed"  # bid above ask
     BELOW_INTRINSIC = "below_intrinsic"  # the mid is worth no more than exercise, now or at expiry
     ABOVE_BOUND = "above_bound"  # the mid is worth more than the share or the strike
-    BEYOND_BOUNDS = "beyond_bounds"  # no volatility from 0.01 % to 2,000 % a year gives the mid
+    BEYOND_BOUNDS = "beyond_bounds"  # no volatility that the model knows gives the mid
     WIDE = "wide"  # solved, but bid and ask lie too far apart for the mid to mean much
     STALE = "stale"  # solved, but the quote is over an hour old, or of unknown age
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from domain import pricing
+from domain.calendar import Clock, ClockKind
 from domain.chain import BROKER, CHAIN, DOUBTS, GREEKS, QuoteFlag, as_chain
 from domain.dividends import as_dividends, schedule
 from domain.greeks import chain_to_greeks
@@ -123,6 +124,108 @@ def test_a_row_that_cannot_be_solved_says_why_and_has_no_number(changes, flag):
     assert found.loc[DEEP_CALL, "flag"] == flag
     assert found.loc[DEEP_CALL, NUMBERS].isna().all()
     assert found.drop(DEEP_CALL)["flag"].isna().all()
+
+
+def test_a_price_that_no_volatility_gives_says_so():
+    """A minute before the end even 2,000 % a year are worth a hundredth of spot."""
+    dear = [("SPY261218C00600000", "bid", 29.0), ("SPY261218C00600000", "ask", 30.0)]
+    found = flagged(dear, now=CLOSE - timedelta(minutes=1))
+    row = found.loc["SPY261218C00600000"]
+    assert row["flag"] == QuoteFlag.BEYOND_BOUNDS
+    assert row[NUMBERS].isna().all()
+
+
+@pytest.mark.parametrize("side", ["bid", "ask"])
+def test_the_side_that_stands_has_its_volatility(side):
+    other = {"bid": "ask", "ask": "bid"}[side]
+    found = flagged([(FAR_PUT, other, np.nan)]).loc[FAR_PUT]
+    assert found["flag"] == {"bid": QuoteFlag.NO_ASK, "ask": QuoteFlag.NO_BID}[side]
+    assert found[f"{side}_iv"] == pytest.approx(VOL, abs=0.005)
+    assert np.isnan(found[f"{other}_iv"])
+
+
+def test_the_mids_volatility_lies_between_those_of_bid_and_ask():
+    found = flagged([])
+    assert not (found["bid_iv"] >= found["iv"]).any()
+    assert (found["iv"] < found["ask_iv"]).all()
+    # A bid below what exercise is worth has none, and only such a one.
+    sign = np.where(found["right"] == "C", 1, -1)
+    floor = math.exp(-RATE * YEARS) * sign * (FORWARD - found["strike"])
+    assert (found["bid_iv"].isna() == (found["bid"] < floor)).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "flag"),
+    [
+        ({"bid": 0.01, "ask": 1.00}, QuoteFlag.WIDE),
+        ({"quoted_at": pd.Timestamp(NOW) - pd.Timedelta(seconds=3_601)}, QuoteFlag.STALE),
+        ({"quoted_at": pd.NaT}, QuoteFlag.STALE),
+    ],
+)
+def test_a_quote_that_is_doubted_has_its_numbers_and_its_flag(changes, flag):
+    found = flagged([(FAR_PUT, column, value) for column, value in changes.items()])
+    assert found.loc[FAR_PUT, "flag"] == flag
+    assert found.loc[FAR_PUT, NUMBERS].notna().all()
+    assert found.drop(FAR_PUT)["flag"].isna().all()
+
+
+def test_what_cannot_be_solved_is_not_called_wide():
+    found = flagged([(DEEP_CALL, "bid", 20.0), (DEEP_CALL, "ask", 70.0)])
+    assert found.loc[DEEP_CALL, "flag"] == QuoteFlag.BELOW_INTRINSIC
+
+
+@pytest.mark.parametrize("style", ["american", "european"])
+@pytest.mark.parametrize("off", [-0.5, 0.0, 1e-9])
+def test_at_or_below_exercise_there_is_no_one_volatility(style, off):
+    chain = made_chain().assign(style=style)
+    deep = chain["symbol"] == "SPY261218P00700000"
+    discounted = math.exp(-RATE * YEARS) * (700 - FORWARD)
+    exercise = max(discounted, 700 - SPOT) if style == "american" else discounted
+    chain.loc[deep, "bid"] = chain.loc[deep, "ask"] = exercise + off
+    found = chain_to_greeks(chain, SPOT, NOW, FLAT).set_index("symbol").loc["SPY261218P00700000"]
+    assert found["flag"] == QuoteFlag.BELOW_INTRINSIC
+    assert found[NUMBERS].isna().all()
+
+
+def test_the_difference_to_the_broker_is_ours_less_the_brokers_and_unknown_where_either_is():
+    sent = dict(zip(BROKER, (0.25, 0.5, 0.01, -0.2, 0.6, 0.3), strict=True))
+    found = flagged([("SPY261218C00600000", name, value) for name, value in sent.items()])
+    row = found.loc["SPY261218C00600000"]
+    for name, value in sent.items():
+        own = name.removeprefix("broker_")
+        assert row[f"{own}_gap"] == pytest.approx(row[own] - value, abs=1e-15)
+    gaps = [f"{name}_gap" for name in NUMBERS]
+    assert found.drop("SPY261218C00600000")[gaps].isna().all(axis=None)
+    bare = flagged([("SPY261218C00600000", "broker_iv", 0.25), ("SPY261218C00600000", "bid", 0)])
+    assert np.isnan(bare.loc["SPY261218C00600000", "iv_gap"])
+
+
+def test_a_trading_clock_restates_volatility_and_vega_and_nothing_else():
+    clock = Clock(kind=ClockKind.TRADING, closed_weight=0.0)
+    sent = made_chain([("SPY261218C00600000", "broker_iv", 0.25)])
+    plain = chain_to_greeks(sent, SPOT, NOW, FLAT)
+    found = chain_to_greeks(sent, SPOT, NOW, FLAT, clock=clock)
+    scale = np.sqrt(found["years"] / found["clock_years"])
+    assert (scale - 1).abs().min() > 0.003
+    for name in ("bid_iv", "iv", "ask_iv"):
+        assert found[name].to_numpy() == pytest.approx((plain[name] * scale).to_numpy())
+    assert found["vega"].to_numpy() == pytest.approx((plain["vega"] / scale).to_numpy())
+    # The broker's year is the calendar's, whatever ours is.
+    same = ["delta", "gamma", "theta", "rho", "forward", "years", "iv_gap", "vega_gap"]
+    pd.testing.assert_frame_equal(found[same], plain[same])
+
+
+def test_each_row_names_its_model():
+    styles = made_chain()
+    styles["style"] = np.where(styles["strike"] < 600, "european", "american")
+    later = Dividends(years=(0.01, 0.5), amounts=(1.0, 1.0))
+    for dividends, american in ((None, "american"), (later, "american_dividends")):
+        found = chain_to_greeks(styles, SPOT, NOW, FLAT, dividends)
+        wanted = np.where(styles["style"] == "american", american, "european")
+        assert found["model"].tolist() == wanted.tolist()
+    after = Dividends(years=(0.5,), amounts=(1.0,))
+    found = chain_to_greeks(styles, SPOT, NOW, FLAT, after)
+    assert set(found["model"]) == {"european", "american"}
 
 
 @pytest.mark.parametrize("spot", [np.nan, 0.0, -1.0])
