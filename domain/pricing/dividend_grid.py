@@ -38,7 +38,7 @@ NEAR, SELF, MASS_NEAR, MASS_SELF, LINK, BEND, BEND_CASH, PACES = 0, 1, 2, 3, 4, 
 GAMMA = 2 - math.sqrt(2.0)
 NEW, OLD = 1 / (GAMMA * (2 - GAMMA)), (1 - GAMMA) ** 2 / (GAMMA * (2 - GAMMA))
 GRADING = 1.5  # time from the start of a stretch grows with this power of the step's number
-CALM = 0.5  # an averaged kink wiggles until vol^2 / 2 * time is this many squared grid steps
+CALM = 1.0  # an averaged kink wiggles until vol^2 / 2 * time is this many squared grid steps
 
 
 @exact_kernel

@@ -38,7 +38,7 @@ from domain.pricing.terms import (
 )
 
 VOL_BUMP = 0.01  # of the volatility
-RATE_BUMP = 5e-4  # per year
+RATE_BUMP, RATE_BUMP_MAX = 0.006, 4e-3  # of vol / sqrt(years), where rho bends; per year
 DELTA_MAX = 1 - 1e-9  # nearer to 1 a call gains nothing by a higher price
 
 
@@ -122,16 +122,18 @@ def greeks(terms: Terms, vol: Floats, model: DividendModel = DividendModel.SPOT)
     base = columns(terms, vol, is_escrowed)
     base[grid.START, is_plain] = np.nan  # not to be solved
     bumped = [columns(terms, vol * (1 + up), is_escrowed) for up in (VOL_BUMP, -VOL_BUMP)]
-    for up in (RATE_BUMP, -RATE_BUMP):
+    with np.errstate(all="ignore"):
+        shift = np.minimum(RATE_BUMP * vol / np.sqrt(terms.years), RATE_BUMP_MAX)
+    for up in (shift, -shift, 2 * shift, -2 * shift):
         bumped.append(columns(replace(terms, rate=terms.rate + up), vol, is_escrowed))
     for other in bumped:  # one grid for all, so that its error cancels in differences
         shared = [grid.STEP, grid.ORIGIN, grid.FENCED]
         other[shared] = base[shared]
         other[grid.START, is_plain] = np.nan
     row = np.hstack([base, *bumped])
-    again = np.tile(np.arange(len(vol)), 5)
-    found = solve(rows_of(terms, again), row).reshape(ANSWERS, 5, len(vol))
-    mid = found[:, 0]
+    again = np.tile(np.arange(len(vol)), 7)
+    found = solve(rows_of(terms, again), row).reshape(ANSWERS, 7, len(vol))
+    mid, value = found[:, 0], found[VALUE]
     with np.errstate(all="ignore"):
         start = base[grid.START]
         owed = terms.spot - start if is_escrowed else 0.0
@@ -142,8 +144,8 @@ def greeks(terms: Terms, vol: Floats, model: DividendModel = DividendModel.SPOT)
             "delta": delta,
             "gamma": (mid[CURVE] - mid[SLOPE]) / start**2,
             "theta": decay / DAYS_PER_YEAR,
-            "vega": (found[VALUE, 1] - found[VALUE, 2]) / (2 * VOL_BUMP * vol) / 100,
-            "rho": (found[VALUE, 3] - found[VALUE, 4]) / (2 * RATE_BUMP) / 100,
+            "vega": (value[1] - value[2]) / (2 * VOL_BUMP * vol) / 100,
+            "rho": (8 * (value[3] - value[4]) - (value[5] - value[6])) / (12 * shift) / 100,
         }
     is_stopped = mid[EXERCISED] > 0
     answer = {}
