@@ -8,9 +8,10 @@ and priced again as European at that volatility; parity on those values gives th
 call and put agree the guess stands still. Columns and units: domain.chain.FORWARD.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from domain import pricing
@@ -27,9 +28,9 @@ PARITY_PAIRS_MIN, PARITY_PAIRS_MAX = 3, 16
 CARRY_MAX = 2.0
 #: Each round leaves about a tenth of the error: what moved by this share of spot is right to less.
 ROUNDS_MAX, SETTLED_SHARE = 6, 1e-5
-#: A spread of nothing, as in a locked quote, weighs as much as this share of spot.
-WIDTH_SHARE_MIN = 1e-5
 KEY = ["root", "expiration"]
+
+Whole = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,73 +136,92 @@ def _filled(found: Floats, years: Floats) -> tuple[Floats, Flags]:
     return carry, np.where(has_pairs, source, ForwardSource.NEIGHBOUR)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Pairs:
+    """A call and a put of one strike a row, those nearest the money first."""
+
+    end: Whole  # row of the expirations
+    strike: Floats
+    years: Floats
+    rate: Floats
+    call: Floats  # mid, USD per share
+    put: Floats
+    width: Floats  # of the two quotes together, USD per share
+    american: Flags
+
+    def where(self, kept: Flags) -> "_Pairs":
+        return _Pairs(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
+
+
 def _parity(sound: pd.DataFrame, ends: pd.DataFrame, market: Market) -> tuple[Floats, Floats]:
     """The forward of each row of `ends` and the pairs behind it; NaN where they are too few."""
     pairs = _pairs(sound, ends, market.spot)
     years, rate = ends["years"].to_numpy(), ends["rate"].to_numpy()
-    forward, counts = _medians(pairs, pairs["call"] - pairs["put"], len(ends))
-    if not pairs["american"].any():
-        return forward, counts
-    is_moving = np.isfinite(forward)
+    forward, counts = _medians(pairs, pairs.call - pairs.put, len(ends))
+    is_moving = np.isfinite(forward) & np.isin(np.arange(len(ends)), pairs.end[pairs.american])
     for _ in range(ROUNDS_MAX):
+        if not is_moving.any():
+            break
         carry = np.clip(residual_carry(forward, years, rate, market), -CARRY_MAX, CARRY_MAX)
-        pairs = pairs[is_moving[pairs["end"].to_numpy()]]
-        gaps = _european(pairs, "call", carry, market) - _european(pairs, "put", carry, market)
-        after, seen = _medians(pairs, gaps, len(ends))
+        pairs = pairs.where(is_moving[pairs.end])
+        after, seen = _medians(pairs, _european_gaps(pairs, carry, market), len(ends))
         moved = np.abs(after - forward)
         forward, counts = np.where(is_moving, after, forward), np.where(is_moving, seen, counts)
         is_moving = moved > SETTLED_SHARE * market.spot  # NaN has nowhere to go
-        if not is_moving.any():
-            break
     return forward, counts
 
 
-def _pairs(sound: pd.DataFrame, ends: pd.DataFrame, spot: float) -> pd.DataFrame:
-    """The pairs nearest the money: end (row of `ends`), strike, years, rate, call, put, weight."""
+def _pairs(sound: pd.DataFrame, ends: pd.DataFrame, spot: float) -> _Pairs:
     with np.errstate(all="ignore"):
-        away = np.log(sound["strike"] / spot).abs()
+        away = np.abs(np.log(sound["strike"] / spot))
         reach = PARITY_MONEYNESS_MAX + PARITY_MONEYNESS_PER_ROOT_YEAR * np.sqrt(sound["years"])
-    near = sound[(away <= reach) & (sound["years"] > 0)].assign(away=away)
-    near = near.assign(width=near["ask"] - near["bid"])
-    both = [*KEY, "strike"]
-    calls, puts = near[near["right"] == "C"], near[near["right"] == "P"]
-    puts = puts[[*both, "mid", "width"]]
-    pairs = calls.merge(puts, on=both, suffixes=("", "_put")).drop_duplicates(both, keep=False)
-    pairs = pairs.sort_values("away").groupby(KEY, sort=False).head(PARITY_PAIRS_MAX)
-    numbered = ends[[*KEY, "rate"]].assign(end=np.arange(len(ends)))
-    pairs = pairs.drop(columns="rate", errors="ignore").merge(numbered, on=KEY)
-    width = np.maximum(pairs["width"] + pairs["width_put"], WIDTH_SHARE_MIN * spot)
-    named: pd.DataFrame = pairs.assign(
-        call=pairs["mid"],
-        put=pairs["mid_put"],
-        weight=1 / width,
-        american=pairs["style"] == "american",
+    near = sound[(away <= reach) & (sound["years"] > 0)]
+    quoted = near[[*KEY, "strike", "style", "years", "mid"]].assign(
+        away=away[near.index], width=near["ask"] - near["bid"]
     )
-    return named
-
-
-def _european(pairs: pd.DataFrame, side: str, carry: Floats, market: Market) -> pd.Series:
-    """What each pair's call or put would cost if it were European, USD per share; NaN where no
-    volatility gives its price under this carry, as for one at its exercise value."""
-    years, rate = pairs["years"].to_numpy(), pairs["rate"].to_numpy()
-    own = carry[pairs["end"].to_numpy()]
-    american = pairs["american"].to_numpy()
-    terms = pricing.Terms(
-        spot=np.full(len(pairs), market.spot),
+    both = [*KEY, "strike"]
+    calls, puts = quoted[near["right"] == "C"], quoted[near["right"] == "P"]
+    pairs = calls.merge(puts[[*both, "mid", "width"]], on=both, suffixes=("", "_put"))
+    pairs = pairs.drop_duplicates(both, keep=False).sort_values("away")
+    pairs = pairs.groupby(KEY, sort=False).head(PARITY_PAIRS_MAX)
+    numbered = ends[[*KEY, "rate"]].assign(end=np.arange(len(ends)))
+    pairs = pairs.merge(numbered, on=KEY)
+    return _Pairs(
+        end=pairs["end"].to_numpy(dtype=np.intp),
         strike=pairs["strike"].to_numpy(),
-        years=years,
-        rate=rate,
-        carry=own,
-        sign=np.full(len(pairs), 1.0 if side == "call" else -1.0),
+        years=pairs["years"].to_numpy(),
+        rate=pairs["rate"].to_numpy(),
+        call=pairs["mid"].to_numpy(),
+        put=pairs["mid_put"].to_numpy(),
+        width=(pairs["width"] + pairs["width_put"]).to_numpy(),
+        american=(pairs["style"] == "american").to_numpy(dtype=bool),
+    )
+
+
+def _european_gaps(pairs: _Pairs, carry: Floats, market: Market) -> Floats:
+    """What each pair's call would cost more than its put if both were European, USD per share; NaN
+    where no volatility gives a price under this carry, as for one at its exercise value."""
+    count = len(pairs.end)
+    own = carry[pairs.end]
+    american = np.tile(pairs.american, 2)
+    mids = np.concatenate([pairs.call, pairs.put])
+    terms = pricing.Terms(
+        spot=np.full(2 * count, market.spot),
+        strike=np.tile(pairs.strike, 2),
+        years=np.tile(pairs.years, 2),
+        rate=np.tile(pairs.rate, 2),
+        carry=np.tile(own, 2),
+        sign=np.repeat([1.0, -1.0], count),
         american=american,
         dividends=market.dividends,
     )
-    vol = pricing.implied_volatility(terms, pairs[side].to_numpy())
-    whole = whole_carry(model_forward(own, years, rate, market), years, rate, market.spot)
+    vol = pricing.implied_volatility(terms, mids)
+    forward = model_forward(own, pairs.years, pairs.rate, market)
+    whole = np.tile(whole_carry(forward, pairs.years, pairs.rate, market.spot), 2)
     is_never = np.zeros_like(american)
     twin = replace(terms, carry=whole, american=is_never, dividends=Dividends())
-    value = np.where(american, pricing.price(twin, vol), pairs[side].to_numpy())
-    return pd.Series(value, index=pairs.index)
+    value = np.where(american, pricing.price(twin, vol), mids)
+    return value[:count] - value[count:]
 
 
 def whole_carry(forward: Floats, years: Floats, rate: Floats, spot: float) -> Floats:
@@ -210,23 +230,27 @@ def whole_carry(forward: Floats, years: Floats, rate: Floats, spot: float) -> Fl
         return rate - np.log(forward / spot) / years
 
 
-def _medians(pairs: pd.DataFrame, gaps: pd.Series, count: int) -> tuple[Floats, Floats]:
-    """The median forward of each end, a pair weighing by the tightness of its quotes, and how
-    many pairs it has. gaps: European call less put, USD per share."""
-    forwards = pairs["strike"] + gaps * np.exp(pairs["rate"] * pairs["years"])
-    known = pairs.assign(forward=forwards)[forwards > 0]
+def _medians(pairs: _Pairs, gaps: Floats, count: int) -> tuple[Floats, Floats]:
+    """The median forward of each of `count` expirations, a pair weighing by the tightness of its
+    quotes, and how many pairs it has. gaps: European call less put, USD per share."""
+    forwards = pairs.strike + gaps * np.exp(pairs.rate * pairs.years)
     medians, counts = np.full(count, np.nan), np.zeros(count)
-    ordered = known.sort_values("forward")
-    for end in range(count):
-        group = ordered[ordered["end"] == end]
-        counts[end] = len(group)
-        if len(group) >= PARITY_PAIRS_MIN:
-            medians[end] = _weighted_median(group["forward"].to_numpy(), group["weight"].to_numpy())
+    order = np.argsort(forwards)
+    order = order[forwards[order] > 0]  # NaN is not
+    for end in np.unique(pairs.end[order]):
+        rows = order[pairs.end[order] == end]
+        counts[end] = len(rows)
+        if len(rows) >= PARITY_PAIRS_MIN:
+            # The tighter half weighs alike, so that no quote, locked and wild, outweighs the rest.
+            width, middle = pairs.width[rows], np.median(pairs.width[rows])
+            weight = np.divide(middle, width, out=np.ones(len(rows)), where=width > middle)
+            medians[end] = _weighted_median(forwards[rows], weight)
     return medians, counts
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:
-    """Of ascending values: where half of the weight lies on either side, between two of them in
-    proportion."""
-    middles = np.cumsum(weights) - weights / 2
-    return float(np.interp(weights.sum() / 2, middles, values))
+    """Of ascending values the one that half of the weight lies on either side of; between two,
+    their middle."""
+    share = np.cumsum(weights) / weights.sum()
+    least, most = np.searchsorted(share, [0.5 - 1e-12, 0.5 + 1e-12])
+    return float(values[least] + values[most]) / 2

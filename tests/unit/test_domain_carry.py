@@ -178,6 +178,18 @@ def test_bad_quotes_hardly_move_a_forward(what):
     assert found["forward"].to_numpy() == pytest.approx(clean["forward"].to_numpy(), abs=1e-3)
 
 
+@pytest.mark.parametrize("strike", [98, 100, 102])
+@pytest.mark.parametrize("wild", [0.01, 30.0])
+def test_a_wild_quote_that_is_locked_does_not_outweigh_two_others(strike, wild):
+    carries = dict.fromkeys(ENDS, 0.02)
+    chain = made_chain(carries, style="european", strikes=(98, 100, 102), half=0.05)
+    clean, _ = forwards(chain)
+    one = (chain["strike"] == strike) & (chain["right"] == "C")
+    chain.loc[one, ["bid", "ask"]] = wild
+    found, _ = forwards(chain)
+    assert found["forward"].to_numpy() == pytest.approx(clean["forward"].to_numpy(), abs=1e-3)
+
+
 @pytest.mark.parametrize("minutes", [1, 30, 240])
 @pytest.mark.parametrize("off", [-0.5, 0.5])
 def test_in_the_last_hours_a_spot_out_of_step_is_not_taken_for_carry(minutes, off):
