@@ -106,7 +106,7 @@ def _copy(
 def read_chain(session: Session, snapshot: Snapshot) -> pd.DataFrame:
     """A snapshot's chain as domain.chain.CHAIN describes it."""
     rows = session.execute(select(quotes).where(quotes.c.snapshot_id == snapshot.id))
-    frame = pd.DataFrame(rows.mappings().all(), columns=list(quotes.c.keys()))
+    frame = pd.DataFrame(map(tuple, rows), columns=list(quotes.c.keys()))
     frame["underlying"] = snapshot.underlying
     return _typed(frame, CHAIN)
 
@@ -128,7 +128,7 @@ def read_priced(session: Session, snapshot: Snapshot) -> pd.DataFrame:
         )
     )
     rows = session.execute(both.where(quotes.c.snapshot_id == snapshot.id))
-    frame = pd.DataFrame(rows.mappings().all(), columns=[*quotes.c.keys(), *GREEKS])
+    frame = pd.DataFrame(map(tuple, rows), columns=[*quotes.c.keys(), *GREEKS])
     frame["underlying"] = snapshot.underlying
     return _typed(frame, CHAIN | GREEKS)
 
