@@ -30,7 +30,8 @@ STEP, ORIGIN, START = 8, 9, 10  # between nodes, signed; the node of START; the 
 ESCROW = 11  # 1 when dividends lie in escrow, 0 when the share price drops
 OWED = 12  # dividends in escrow, valued at the time reached
 TIME, MOVED, OFFSET, LAST = 13, 14, 15, 16  # years from now; growth of the grid; -sign*(strike -
-ROWS = 17  # OWED), or minus infinity where exercise is not asked; last node that is held
+#                      OWED), or minus infinity where exercise is not asked; last node that is held
+SIZE, FINER, ROWS = 17, 18, 19  # nodes; how many times as many time steps as usual
 
 # What one step knows: rows of `pace`, (PACES, LANES).
 NEAR, SELF, MASS_NEAR, MASS_SELF, LINK, BEND, BEND_CASH, PACES = 0, 1, 2, 3, 4, 5, 6, 7

@@ -18,6 +18,9 @@ STEPS_POWER = 0.7  # steps of a shorter stretch fall with this power of its part
 WIDTH = 5.5  # deviations of the log price on each side of the grid
 DEVIATION_MAX = 6.0
 DROP_MAX = 0.9  # the grid follows the dividends down by no more than this part of the share
+SPREAD_MAX = 0.85  # of a call's vol^2 / 2 * years: beyond it steps shrink with its power 1.5,
+FINER_MAX = 16  # so many times at most
+WIDER_MAX = 3  # times as many nodes as usual, where dividends make the grid longer
 BLOCKS_MIN = 4  # fewer are not worth a thread
 
 Rows = npt.NDArray[np.intp]
@@ -58,7 +61,11 @@ def columns(terms: Terms, vol: Floats, is_escrowed: bool) -> Floats:
         # A call's value is an average over prices that weighs each price by itself.
         up = deviation * (WIDTH + np.where(terms.sign > 0, deviation, 0.0))
         down = deviation * WIDTH + fall
-        nodes = np.where(_is_fenced(terms), NODES_FENCED, NODES)
+        wider = np.clip(np.rint((up + down) / (up + deviation * WIDTH)), 1, WIDER_MAX)
+        nodes = np.where(_is_fenced(terms), NODES_FENCED, NODES) * wider
+        # The value of a call grows with each of its prices, and that growth limits the steps.
+        spread = np.where(terms.sign > 0, half * terms.years / SPREAD_MAX, 1.0)
+        finer = np.exp2(np.ceil(np.log2(np.clip(spread**1.5, 1, FINER_MAX))))
         step = terms.sign * (up + down) / (nodes - 1)
         origin = np.rint(np.where(terms.sign > 0, down, up) / abs(step))
     row[[grid.SIGN, grid.STRIKE, grid.RATE, grid.CARRY]] = (
@@ -66,7 +73,8 @@ def columns(terms: Terms, vol: Floats, is_escrowed: bool) -> Floats:
     )
     row[[grid.HALF, grid.DRIFT, grid.STEP, grid.ORIGIN]] = half, drift, step, origin
     row[grid.AMERICAN], row[grid.FENCED] = terms.american, _is_fenced(terms)
-    row[grid.START], row[grid.ESCROW] = start, is_escrowed
+    row[[grid.START, grid.ESCROW]] = start, np.full_like(start, is_escrowed)
+    row[[grid.SIZE, grid.FINER]] = nodes, finer
     return row
 
 
@@ -106,12 +114,11 @@ def _blocks(terms: Terms, row: Floats, rows: Rows) -> Iterator[Block]:
             ::-1
         ]
         part = (lengths / terms.years[same]) ** STEPS_POWER
-        steps = np.maximum(np.ceil(STEPS * part), STEPS_MIN)
-        kinds = np.vstack([steps, row[grid.FENCED, same]])
+        steps = np.maximum(np.ceil(STEPS * part), STEPS_MIN) * row[grid.FINER, same]
+        kinds = np.vstack([steps, row[[grid.FENCED, grid.SIZE]][:, same]])
         unique, kind = np.unique(kinds, axis=1, return_inverse=True)
         for k in range(unique.shape[1]):
             members = np.flatnonzero(kind.ravel() == k)
-            nodes = NODES_FENCED if unique[-1, k] else NODES
             for i in range(0, members.size, grid.LANES):
                 some = members[i : i + grid.LANES]
                 lanes = np.pad(some, (0, grid.LANES - some.size), mode="edge")
@@ -119,7 +126,7 @@ def _blocks(terms: Terms, row: Floats, rows: Rows) -> Iterator[Block]:
                     same[some],
                     np.ascontiguousarray(row[:, same[lanes]]),
                     np.ascontiguousarray(lengths[:, lanes]),
-                    unique[:-1, k].copy(),
+                    unique[:-2, k].copy(),
                     amounts[:count][::-1].copy(),
-                    nodes,
+                    int(unique[-1, k]),
                 )

@@ -38,7 +38,7 @@ from domain.pricing.terms import (
 )
 
 VOL_BUMP = 0.01  # of the volatility
-RATE_BUMP, RATE_BUMP_MAX = 0.006, 4e-3  # of vol / sqrt(years), where rho bends; per year
+RATE_BUMP = 0.0024  # of vol * sqrt(years): the grid's noise rises with it, rho's bends fall
 DELTA_MAX = 1 - 1e-9  # nearer to 1 a call gains nothing by a higher price
 
 
@@ -102,10 +102,10 @@ def implied_volatility(
         shadow = replace(terms, spot=np.where(share > 0, share, terms.spot))
         guess = _european(shadow, target, is_price=True)[0]
         start = np.clip(np.where(guess > 0, guess, 0.3), 2 * low, high / 2)
-        slope = _european(shadow, start)[5] * 100
+        slope = _european(shadow, start)[5] * 100 / terms.strike
 
     def miss(rows: npt.NDArray[np.intp], vol: Floats) -> Floats:
-        return price(rows_of(terms, rows), vol, model) - target[rows]
+        return (price(rows_of(terms, rows), vol, model) - target[rows]) / terms.strike[rows]
 
     start[~((least < target) & (target < most))] = np.nan
     found = increasing_root(miss, start, low, high, slope)
@@ -123,11 +123,11 @@ def greeks(terms: Terms, vol: Floats, model: DividendModel = DividendModel.SPOT)
     base[grid.START, is_plain] = np.nan  # not to be solved
     bumped = [columns(terms, vol * (1 + up), is_escrowed) for up in (VOL_BUMP, -VOL_BUMP)]
     with np.errstate(all="ignore"):
-        shift = np.minimum(RATE_BUMP * vol / np.sqrt(terms.years), RATE_BUMP_MAX)
+        shift = RATE_BUMP * vol * np.sqrt(terms.years)
     for up in (shift, -shift, 2 * shift, -2 * shift):
         bumped.append(columns(replace(terms, rate=terms.rate + up), vol, is_escrowed))
     for other in bumped:  # one grid for all, so that its error cancels in differences
-        shared = [grid.STEP, grid.ORIGIN, grid.FENCED]
+        shared = [grid.STEP, grid.ORIGIN, grid.SIZE, grid.FINER, grid.FENCED]
         other[shared] = base[shared]
         other[grid.START, is_plain] = np.nan
     row = np.hstack([base, *bumped])

@@ -8,13 +8,15 @@ import numpy.typing as npt
 from domain.pricing.terms import Floats
 
 Rows = npt.NDArray[np.intp]
+MISS_MIN = 1e-11  # a smaller one is none
 STEP_MAX = 4.0  # no try is this many times larger or smaller than the last
 
 
 def increasing_root(
     miss: Callable[[Rows, Floats], Floats], start: Floats, low: Floats, high: Floats, slope: Floats
 ) -> Floats:
-    """x > 0 with miss(rows, x) == 0, to a ten-millionth of x, by secants inside a bracket.
+    """x > 0 with miss(rows, x) == 0, to a ten-millionth of x, by secants inside a bracket; or where
+    miss is below MISS_MIN.
 
     start, slope  the first try and the slope there, as near as is known
     low, high     the bracket, > 0; where the root is outside, x comes back within 1e-6 of the end
@@ -44,7 +46,7 @@ def increasing_root(
         is_near = is_inside | (abs(y / slope[rows]) <= 1e-7 * here)
         following = np.where(is_near, np.clip(wish, low[rows], high[rows]), middle)
         last_x[rows], last_y[rows] = here, y
-        x[rows] = np.where(y == 0, here, following)
+        x[rows] = np.where(abs(y) <= MISS_MIN, here, following)
         is_done = (abs(x[rows] - here) <= 1e-7 * here) | (high[rows] - low[rows] <= 1e-7 * here)
         rows = rows[~is_done & np.isfinite(y)]
     return x
