@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.pricing import dividend_grid as grid
-from domain.pricing.dividend_sweep import ANSWERS, sweep
+from domain.pricing.dividend_sweep import ANSWERS, EXERCISED, VALUE, sweep
 from domain.pricing.terms import Dividends, Flags, Floats, Terms
 
 NODES, NODES_FENCED = 360, 800  # the second where policy iteration does not see between nodes
@@ -100,6 +100,10 @@ def solve(terms: Terms, row: Floats) -> Floats:
             found = list(threads.map(lambda block: sweep(*block[1:]), blocks))
     for block, solved in zip(blocks, found, strict=True):
         answer[:, block[0]] = solved[:, : len(block[0])]
+    # What rounding, and ripples of the size of the error, took below the least it can be.
+    now = terms.sign * (terms.spot - terms.strike)
+    held = np.maximum(answer[VALUE], np.where(terms.american, np.maximum(now, 0.0), 0.0))
+    answer[VALUE] = np.where(answer[EXERCISED] > 0, now, held)
     return answer
 
 

@@ -211,7 +211,8 @@ def _european(terms: Terms, given: Floats, is_price: bool = False) -> Floats:
     names = (terms.spot, terms.strike, terms.years, terms.rate, terms.carry, terms.sign)
     found = np.empty((len(given), 7))
     fill_rows(np.stack(names, axis=1), given, is_price, found)
-    return found.T
+    inside = (terms.spot > 0) & (terms.strike > 0) & (terms.years > 0)
+    return np.where(inside, found.T, np.nan)
 
 
 def _is_plain(terms: Terms) -> Flags:
