@@ -17,22 +17,18 @@ from typing import NamedTuple
 import numpy as np
 
 from domain.pricing.boundary import (
-    INNER,
     NODES,
     Place,
     System,
     Tables,
     chebyshev,
     discounts,
-    fall_limit,
     first_guess,
-    least_fall,
+    place_of,
     room,
     solve_boundary,
     spread,
     tables,
-    top,
-    top_slope,
 )
 from domain.pricing.compiled import kernel
 from domain.pricing.european import normalised_deviation
@@ -47,7 +43,10 @@ _SPAN = math.log(4.0)
 VOL_HIGH = VOL_LOW * 4.0**SEGMENTS
 VOLS = SEGMENTS * (VOL_POINTS - 1) + 1
 _STEPS_MAX = 60
-PRECISION = 1e-6  # of volatility, at which its last step is taken without another look
+_ROOM = 16  # NODES and what fills the processor's vectors
+#: The polynomial of g**2 may swing below this share of g at the first moments of time left.
+_LEAST = 0.15
+PRECISION = 3e-6  # of volatility, at which its last step is taken without another look
 
 
 class Method(NamedTuple):
@@ -69,10 +68,10 @@ class Shape(NamedTuple):
     is_solved: Floats  # (VOLS,) 1 or 0
     value: Floats  # (VOLS, NODES)
     slope: Floats  # (VOLS, NODES) by log vol
-    by_rate: Floats  # (VOLS, NODES) by rate, or by carry for calls
+    by_rate: Floats  # (VOLS, NODES) slope of log B by rate, or by carry for calls
     is_joined: Floats  # (SEGMENTS,) 1 when its polynomials are there
     joined: Floats  # (SEGMENTS, 2 VOL_POINTS, NODES) the values' polynomials, highest power first
-    joined_rate: Floats  # (SEGMENTS, VOL_POINTS, NODES) by rate
+    joined_rate: Floats  # (SEGMENTS, VOL_POINTS, _ROOM) by rate
     by_rate_discount: Floats  # (LEVELS, OUTER) years discounted at the rate, weighted
     by_carry_discount: Floats  # (LEVELS, OUTER) and at the carry
     guess: Floats  # (NODES,)
@@ -114,36 +113,59 @@ def shape() -> Shape:
         np.empty((VOLS, NODES)),
         np.empty((VOLS, NODES)),
         np.zeros(SEGMENTS),
-        np.empty((SEGMENTS, 2 * VOL_POINTS, NODES)),
-        np.empty((SEGMENTS, VOL_POINTS, NODES)),
+        np.empty((SEGMENTS, 2 * VOL_POINTS, _ROOM)),
+        np.empty((SEGMENTS, VOL_POINTS, _ROOM)),
         np.empty((LEVELS, OUTER)),
         np.empty((LEVELS, OUTER)),
         np.empty(NODES),
         np.empty((NODES, 2)),
-        np.empty(NODES),
-        np.empty(NODES),
-        np.empty(NODES),
+        np.empty(_ROOM),
+        np.empty(_ROOM),
+        np.empty(_ROOM),
         np.empty((3, OUTER)),
     )
 
 
 @kernel
-def _vol_at(index: int, place: Floats) -> float:
+def _log_vol(index: int, place: Floats) -> float:
     segment, point = index // (VOL_POINTS - 1), index % (VOL_POINTS - 1)
-    return VOL_LOW * math.exp(_SPAN * (segment + 0.5 + 0.5 * place[point]))
+    return math.log(VOL_LOW) + _SPAN * (segment + 0.5 + 0.5 * place[point])
+
+
+@kernel
+def _extend(index: int, method: Method, made: Shape) -> None:
+    """g**2 / vol**2 at a volatility from the one or two solved above it, into `guess`."""
+    step = _log_vol(index, method.place) - _log_vol(index + 1, method.place)
+    if index + 2 == VOLS or made.is_solved[index + 2] == 0.0:
+        for j in range(NODES):
+            made.guess[j] = made.value[index + 1, j] + step * made.slope[index + 1, j]
+        return
+    gap = _log_vol(index + 2, method.place) - _log_vol(index + 1, method.place)
+    x = step / gap
+    far, far_slope, near_slope = (
+        x * x * (3 - 2 * x),
+        gap * x * x * (x - 1),
+        gap * x * (x - 1) * (x - 1),
+    )
+    for j in range(NODES):
+        made.guess[j] = (
+            (1 - far) * made.value[index + 1, j]
+            + far * made.value[index + 2, j]
+            + near_slope * made.slope[index + 1, j]
+            + far_slope * made.slope[index + 2, j]
+        )
 
 
 @kernel
 def _solve_at(index: int, place: Place, method: Method, system: System, made: Shape) -> bool:
     """Solve the boundary at one of the volatilities, from its upper neighbour when that is there."""
-    vol = _vol_at(index, method.place)
+    vol = math.exp(_log_vol(index, method.place))
     g = made.guess
     is_near = index + 1 < VOLS and made.is_solved[index + 1] == 1.0
     if is_near:
-        step = math.log(vol / _vol_at(index + 1, method.place))
+        _extend(index, method, made)
         for j in range(NODES):
-            square = made.value[index + 1, j] + step * made.slope[index + 1, j]
-            g[j] = vol * math.sqrt(max(square, 0.25 * made.value[index + 1, j]))
+            g[j] = vol * math.sqrt(max(g[j], 0.25 * made.value[index + 1, j]))
     else:
         first_guess(place, vol, method.tables.node, g)
     found = solve_boundary(g, made.slopes, place, vol, method.tables, system, is_near)
@@ -154,7 +176,7 @@ def _solve_at(index: int, place: Place, method: Method, system: System, made: Sh
         share = g[j] / vol
         made.value[index, j] = share * share
         made.slope[index, j] = 2 * share * (made.slopes[j, 0] - share)
-        made.by_rate[index, j] = 2 * share * made.slopes[j, 1] / vol
+        made.by_rate[index, j] = place.top_slope - made.slopes[j, 1]
     made.is_solved[index] = 1.0
     return found
 
@@ -195,16 +217,17 @@ def _interpolate(vol: float, place: Place, method: Method, system: System, made:
         _join(segment, place, method, system, made)
     x = 2 * (along - segment) - 1
     squared, by_log = vol * vol, 2 / _SPAN
-    for j in range(NODES):
-        value, slope, rate = made.joined[segment, 0, j], 0.0, made.joined_rate[segment, 0, j]
+    values, rates = made.joined[segment], made.joined_rate[segment]
+    for j in range(_ROOM):
+        value, slope, rate = values[0, j], 0.0, rates[0, j]
         for power in range(1, 2 * VOL_POINTS):
             slope = slope * x + value
-            value = value * x + made.joined[segment, power, j]
+            value = value * x + values[power, j]
         for power in range(1, VOL_POINTS):
-            rate = rate * x + made.joined_rate[segment, power, j]
+            rate = rate * x + rates[power, j]
         made.square[j] = squared * value
         made.square_vol[j] = vol * (2 * value + by_log * slope)
-        made.square_rate[j] = squared * rate
+        made.square_rate[j] = 2 * vol * math.sqrt(max(value, 0.0)) * (place.top_slope - rate)
     return made.is_joined[segment] > 0
 
 
@@ -214,14 +237,14 @@ def _premium(
 ) -> tuple[float, float, float, float, float]:
     """What exercise before expiry is worth, its two slopes by m, by volatility and by rate."""
     rate, carry, years = place.rate, place.carry, place.years
-    m, start, start_slope = math.exp(log_m), top(place), top_slope(place)
-    reach, limit = vol * math.sqrt(years), fall_limit(place, vol)
+    m, start, start_slope = math.exp(log_m), place.top, place.top_slope
+    reach, least = vol * math.sqrt(years), _LEAST * math.sqrt(made.square[NODES - 1])
     shift = 0.0 if place.by_carry else 1.0
     value = first = second = by_vol = by_rate = 0.0
     for k in range(OUTER):
         deviation = reach * method.sine[level, k]
         passed = years * method.sine[level, k] * method.sine[level, k]
-        floor = least_fall(reach * method.cosine[level, k], limit)
+        floor = least * method.cosine[level, k]
         g = math.sqrt(max(made.points[0, k], floor * floor))
         half = 0.5 / g
         inverse = 1 / deviation
@@ -254,7 +277,7 @@ def _worth(
     """Price of the put of strike 1, its two slopes by m, by volatility, by rate (or carry), and how
     its vega bends: d log(vega) / d vol as of a European put. `made` stands at `vol`."""
     m, reach = math.exp(log_m), vol * math.sqrt(place.years)
-    distance = (log_m - top(place) + math.sqrt(max(made.square[NODES - 1], 0.0))) / reach
+    distance = (log_m - place.top + math.sqrt(max(made.square[NODES - 1], 0.0))) / reach
     if distance <= 0:
         return 1 - m, -1.0, 0.0, 0.0, 0.0, 0.0
     level, near = 0, 0.5
@@ -269,9 +292,9 @@ def _worth(
     high = (log_m + (rate - carry) * years) / reach + 0.5 * reach
     low = high - reach
     bell_high = bell(high)
-    share = math.exp(-carry * years) * cdf_of(-high, bell_high)
-    owed = math.exp(-rate * years) * cdf_of(-low, bell(low))
-    bell_high *= math.exp(-carry * years)
+    share = place.growth * cdf_of(-high, bell_high)
+    owed = place.discount * cdf_of(-low, bell(low))
+    bell_high *= place.growth
     by_rate += years * m * share if place.by_carry else -years * owed
     return (
         value + owed - m * share,
@@ -284,9 +307,7 @@ def _worth(
 
 
 @kernel
-def _answer(
-    row: Floats, out: Floats, place: Place, vol: float, worth: tuple[float, ...]
-) -> None:
+def _answer(row: Floats, out: Floats, place: Place, vol: float, worth: tuple[float, ...]) -> None:
     """The contract's own price and Greeks from its put's; row is (log m, unit, spot, sign)."""
     log_m, unit, spot, sign = row[0], row[1], row[2], row[3]
     value, first, second, by_vol, by_rate = worth[:5]
@@ -307,7 +328,7 @@ def _european_guess(log_m: float, target: float, place: Place) -> float:
     """The volatility of a European put of that price, no less than the American one's."""
     growth = (place.rate - place.carry) * place.years
     x = -abs(log_m + growth)
-    value = target - max(math.exp(-place.rate * place.years) - math.exp(log_m - place.carry * place.years), 0.0)
+    value = target - max(place.discount - math.exp(log_m) * place.growth, 0.0)
     value /= math.exp(0.5 * (log_m - (place.rate + place.carry) * place.years))
     root = math.sqrt(place.years)
     if not 0 < value < 0.999 * math.exp(x / 2):
@@ -317,7 +338,13 @@ def _european_guess(log_m: float, target: float, place: Place) -> float:
 
 @kernel
 def _solve_row(
-    row: Floats, target: float, place: Place, method: Method, system: System, made: Shape, out: Floats
+    row: Floats,
+    target: float,
+    place: Place,
+    method: Method,
+    system: System,
+    made: Shape,
+    out: Floats,
 ) -> None:
     """Volatility, price and Greeks of one contract from its price; NaN when none is found."""
     log_m, value = row[0], target / row[1]
@@ -364,7 +391,12 @@ def _opened(place: Place, method: Method, system: System) -> Shape:
 
 @kernel
 def fill_expirations(
-    rows: Floats, given: Floats, starts: Whole, places: Floats, method: Method, is_price: bool,
+    rows: Floats,
+    given: Floats,
+    starts: Whole,
+    places: Floats,
+    method: Method,
+    is_price: bool,
     out: Floats,
 ) -> None:
     """out (n, 7): volatility, price, delta, gamma, theta, vega, rho of contracts sorted by place.
@@ -377,7 +409,7 @@ def fill_expirations(
     """
     system = room()
     for p in range(len(places)):
-        place = Place(places[p, 0], places[p, 1], places[p, 2], places[p, 3] == 1.0)
+        place = place_of(places[p, 0], places[p, 1], places[p, 2], places[p, 3] == 1.0)
         made = _opened(place, method, system)
         for i in range(starts[p], starts[p + 1]):
             out[i] = math.nan

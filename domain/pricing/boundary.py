@@ -25,11 +25,14 @@ from domain.pricing.normal import bell, cdf_of, exp
 from domain.pricing.terms import Floats
 
 NODES = 12
-INNER = 16  # points of each integral
+INNER = 24  # points of each integral
 POWER = 0.7
 STEPS_MAX = 25
 #: A boundary near expiry falls by at least this share of sqrt time, whatever the terms.
 _FALL = 0.64
+_FALL_MAX = 300.0  # where a put on money at no rate is never exercised, given for ever
+#: A guess whose row sums leave less than this share of the European part is far off.
+_SOUND = 0.05
 
 
 class Tables(NamedTuple):
@@ -40,6 +43,7 @@ class Tables(NamedTuple):
     cosine: Floats  # (INNER,)
     weight: Floats  # (INNER,)
     inner: Floats  # (NODES, NODES, INNER): g**2 at the integral's points from g**2 at the nodes
+    back: Floats  # (NODES, INNER, NODES): the same, transposed
 
 
 class Place(NamedTuple):
@@ -49,6 +53,10 @@ class Place(NamedTuple):
     rate: float
     carry: float
     by_carry: bool  # the third slope is by carry instead of by rate: the put stands for a call
+    top: float  # log X, where the boundary stands at expiry
+    top_slope: float  # its slope by rate, or by carry
+    growth: float  # exp(-carry years)
+    discount: float  # exp(-rate years)
 
 
 def chebyshev(roots: Floats) -> tuple[Floats, Floats]:
@@ -75,27 +83,25 @@ def tables() -> Tables:
     angle = (points + 1) * np.pi / 4
     sine, cosine = np.sin(angle), np.cos(angle)
     node = chebyshev(np.zeros(1))[0]
+    inner = np.stack([chebyshev(root * cosine)[1] for root in node])
     return Tables(
         node=node,
         sine=sine,
         cosine=cosine,
         weight=2 * sine * cosine * shares * np.pi / 4,
-        inner=np.stack([chebyshev(root * cosine)[1].T.copy() for root in node]),
+        inner=inner.transpose(0, 2, 1).copy(),
+        back=inner,
     )
 
 
 @kernel
-def top(place: Place) -> float:
-    """log X, where the boundary stands at expiry."""
-    return min(0.0, math.log(place.rate / place.carry)) if place.carry > 0 else 0.0
-
-
-@kernel
-def top_slope(place: Place) -> float:
-    """d log X / d rate, or / d carry."""
-    if not 0 < place.rate < place.carry:
-        return 0.0
-    return -1 / place.carry if place.by_carry else 1 / place.rate
+def place_of(years: float, rate: float, carry: float, by_carry: bool) -> Place:
+    top = slope = 0.0
+    if rate < carry:
+        top = math.log(rate / carry)
+        slope = -1 / carry if by_carry else 1 / rate
+    growth, discount = math.exp(-carry * years), math.exp(-rate * years)
+    return Place(years, rate, carry, by_carry, top, slope, growth, discount)
 
 
 @kernel
@@ -103,7 +109,7 @@ def fall_limit(place: Place, vol: float) -> float:
     """How far g can go: where the boundary stands with for ever left."""
     drift = 2 * (place.rate - place.carry) / (vol * vol) - 1
     root = (-drift - math.sqrt(drift * drift + 8 * place.rate / (vol * vol))) / 2
-    return top(place) - math.log(root / (root - 1))
+    return min(place.top - math.log(root / (root - 1)), _FALL_MAX) if root < 0 else _FALL_MAX
 
 
 @kernel
@@ -116,12 +122,14 @@ def least_fall(reach: float, limit: float) -> float:
 @kernel
 def first_guess(place: Place, vol: float, node: Floats, g: Floats) -> None:
     """g at the nodes from its behaviour near expiry and with for ever left."""
-    limit, start = fall_limit(place, vol), top(place)
+    limit, start = fall_limit(place, vol), place.top
     drift = place.rate - place.carry
     for i in range(NODES):
         tau = place.years * node[i] * node[i]
         reach = vol * math.sqrt(tau)
-        steep = -2 * math.log(4 * math.sqrt(math.pi) * place.rate * tau)
+        steep = 16.0
+        if place.rate > 0:
+            steep = -2 * math.log(4 * math.sqrt(math.pi) * place.rate * tau)
         if drift != 0:
             steep = min(steep, math.log(vol * vol / (8 * math.pi * tau * drift * drift)))
         steep = math.sqrt(min(max(steep, 0.4), 16.0))
@@ -152,6 +160,12 @@ class System(NamedTuple):
     own: Floats  # (NODES,) the diagonal without the integrals
     square: Floats  # (NODES,)
     limit: Floats  # (1,) fall_limit at the volatility
+    low: Floats  # (NODES,) both arguments of the European part, their densities, their chances
+    high: Floats  # (NODES,)
+    bell_low: Floats  # (NODES,)
+    bell_high: Floats  # (NODES,)
+    chance_low: Floats  # (NODES,)
+    chance_high: Floats  # (NODES,)
 
 
 @kernel
@@ -166,20 +180,25 @@ def room() -> System:
         np.empty(NODES),
         np.empty(NODES),
         np.empty(1),
+        np.empty(NODES),
+        np.empty(NODES),
+        np.empty(NODES),
+        np.empty(NODES),
+        np.empty(NODES),
+        np.empty(NODES),
     )
 
 
 @kernel
 def spread(values: Floats, matrix: Floats, out: Floats) -> None:
     """out (n,) = values (NODES,) @ matrix (NODES, n), four rows at a time."""
+    for k in range(len(out)):
+        out[k] = 0.0
     for j in range(0, NODES, 4):
         a, b, c, d = values[j], values[j + 1], values[j + 2], values[j + 3]
-        first = 0.0 if j == 0 else 1.0
         for k in range(len(out)):
-            out[k] = (
-                first * out[k]
-                + (a * matrix[j, k] + b * matrix[j + 1, k])
-                + (c * matrix[j + 2, k] + d * matrix[j + 3, k])
+            out[k] += (a * matrix[j, k] + b * matrix[j + 1, k]) + (
+                c * matrix[j + 2, k] + d * matrix[j + 3, k]
             )
 
 
@@ -226,6 +245,23 @@ def _integrals(
 
 
 @kernel
+def _ends(g: Floats, place: Place, vol: float, table: Tables, system: System) -> None:
+    """What each row needs of g at its own node."""
+    reach, drift = vol * math.sqrt(place.years), (place.rate - place.carry) * place.years
+    for i in range(NODES):
+        root = table.node[i]
+        deviation = reach * root
+        center = (place.top - g[i] + drift * root * root) / deviation
+        low, high = center - 0.5 * deviation, center + 0.5 * deviation
+        bell_low, bell_high = bell(low), bell(high)
+        system.square[i] = g[i] * g[i]
+        system.low[i], system.high[i] = low, high
+        system.bell_low[i], system.bell_high[i] = bell_low, bell_high
+        system.chance_low[i] = cdf_of(low, bell_low)
+        system.chance_high[i] = cdf_of(high, bell_high)
+
+
+@kernel
 def _linearise(i: int, g: Floats, place: Place, vol: float, table: Tables, system: System) -> None:
     """Row i of the system at g."""
     rate, carry = place.rate, place.carry
@@ -234,24 +270,30 @@ def _linearise(i: int, g: Floats, place: Place, vol: float, table: Tables, syste
     )
     tau = place.years * table.node[i] * table.node[i]
     reach = vol * math.sqrt(tau)
-    log_b = top(place) - g[i]
-    center = (log_b + (rate - carry) * tau) / reach
-    low, high = center - 0.5 * reach, center + 0.5 * reach
-    bell_low, bell_high = bell(low), bell(high)
-    over = 1 / (cdf_of(low, bell_low) + rate * n)
-    under = 1 / (cdf_of(high, bell_high) + carry * d)
+    low, high = system.low[i], system.high[i]
+    over = 1 / max(system.chance_low[i] + rate * n, _SOUND * system.chance_low[i])
+    under = 1 / max(system.chance_high[i] + carry * d, _SOUND * system.chance_high[i])
     for k in range(INNER):
-        system.slope_top[k] = rate * over * system.slope_top[k] - carry * under * system.slope_bottom[k]
+        system.slope_top[k] = (
+            rate * over * system.slope_top[k] - carry * under * system.slope_bottom[k]
+        )
+    row = system.jacobian[i]
     for j in range(NODES):
-        total = 0.0
-        for k in range(INNER):
-            total += system.slope_top[k] * table.inner[i, j, k]
-        system.jacobian[i, j] = total * g[j]
-    low_over, high_under = bell_low * over, bell_high * under
+        row[j] = 0.0
+    for k in range(0, INNER, 4):
+        a, b = system.slope_top[k], system.slope_top[k + 1]
+        c, e = system.slope_top[k + 2], system.slope_top[k + 3]
+        for j in range(NODES):
+            row[j] += (a * table.back[i, k, j] + b * table.back[i, k + 1, j]) + (
+                c * table.back[i, k + 2, j] + e * table.back[i, k + 3, j]
+            )
+    for j in range(NODES):
+        row[j] *= g[j]
+    low_over, high_under = system.bell_low[i] * over, system.bell_high[i] * under
     own = (low_over - high_under) / reach
     system.own[i] = own
     system.jacobian[i, i] -= own + rate * n_log * over - carry * d_log * under - 1
-    system.right[i, 0] = math.log(under / over) - (rate - carry) * tau - log_b
+    system.right[i, 0] = math.log(under / over) - (rate - carry) * tau - place.top + g[i]
     system.right[i, 1] = (
         rate * n_vol * over - carry * d_vol * under - low_over * high + high_under * low
     ) / vol
@@ -260,7 +302,7 @@ def _linearise(i: int, g: Floats, place: Place, vol: float, table: Tables, syste
         grown = tau - moved - (d + carry * d_grow) * under
     else:
         grown = moved - tau + (n + rate * n_grow) * over
-    system.right[i, 2] = grown + top_slope(place) * (own - 1)
+    system.right[i, 2] = grown + place.top_slope * (own - 1)
 
 
 @kernel
@@ -284,17 +326,24 @@ def _eliminate(matrix: Floats, right: Floats) -> None:
 
 @kernel
 def solve_boundary(
-    g: Floats, slopes: Floats, place: Place, vol: float, table: Tables, system: System, is_near: bool
+    g: Floats,
+    slopes: Floats,
+    place: Place,
+    vol: float,
+    table: Tables,
+    system: System,
+    is_near: bool,
 ) -> bool:
     """Improve g (NODES,) to the solution at `vol`, and give its slopes (NODES, 2) by volatility and
     by rate (or carry); `system` holds the discounts of `place`. False when no step was small.
     """
     reach = vol * math.sqrt(place.years)
     system.limit[0] = fall_limit(place, vol)
-    simple = 0 if is_near else 2  # steps of each node by itself: from afar they go the right way, Newton's may not
+    simple = (
+        0 if is_near else 2
+    )  # steps of each node by itself: from afar they go the right way, Newton's may not
     for _ in range(STEPS_MAX):
-        for j in range(NODES):
-            system.square[j] = g[j] * g[j]
+        _ends(g, place, vol, table, system)
         for i in range(NODES):
             _linearise(i, g, place, vol, table, system)
         is_simple = simple > 0
@@ -319,7 +368,7 @@ def solve_boundary(
             bound = 0.5 * reach * table.node[i]
             step = min(max(system.right[i, 0], -bound), bound)
             g[i] = max(g[i] - step, 1e-6 * reach * table.node[i])
-        if not is_simple and change < 1e-6:
+        if not is_simple and change < 1e-5:
             for i in range(NODES):
                 slopes[i, 0] = -system.right[i, 1]
                 slopes[i, 1] = -system.right[i, 2]

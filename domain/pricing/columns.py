@@ -1,8 +1,12 @@
-"""Price, implied volatility and Greeks of columns of contracts: each row by the method that is right
-for it, all rows of one expiration together, on every core.
+"""Price, implied volatility and Greeks of columns of contracts, each row by the method that is right
+for it, all rows of one expiration together, on every core:
 
-Contracts that are American only in name (early exercise is never worth anything) are European here:
-calls while rate >= 0 and the share yields nothing, puts while rate <= 0 and the share yields more.
+european   a formula. Also for what is American only in name, because early exercise is never worth
+           anything: calls while rate >= 0 >= yield, puts while rate <= 0 and rate <= yield
+american   the integral equation of the exercise boundary
+dividends  finite differences: cash dividends before expiry, and the rare terms at which exercise is
+           right only between two prices (rate and yield below 0)
+
 Columns, units, and what comes back outside the bounds: domain.pricing.terms.
 """
 
@@ -13,14 +17,16 @@ from functools import lru_cache
 import numba
 import numpy as np
 
-from domain.pricing import american, european
+from domain.pricing import american, dividends, european
+from domain.pricing.dividend_rows import count_of, is_fenced, rows_of
 from domain.pricing.terms import Flags, Floats, Greeks, Terms, Whole
 
 #: Below this share of strike nobody exercises early: rate x years is what exercise can gain.
 _GAIN_MIN = 1e-10
 #: Rows handed to a thread at a time: enough to forget the cost of handing, few enough for memory.
 _ROWS = 8192
-_COLUMNS = 7  # volatility, price, delta, gamma, theta, vega, rho
+_GREEKS = ("delta", "gamma", "theta", "vega", "rho")
+_COLUMNS = 2 + len(_GREEKS)  # after volatility and price
 
 
 def price(terms: Terms, vol: Floats) -> Floats:
@@ -33,11 +39,15 @@ def price(terms: Terms, vol: Floats) -> Floats:
     >>> price(hull, 0.20 * one).round(2)
     array([2.4])
     """
-    return _filled(terms, vol, False)[:, 1]
+    found = _filled(terms, vol, False)[:, 1]
+    rows = _on_grid(terms)
+    if rows.size:
+        found[rows] = dividends.price(rows_of(terms, rows), vol[rows])
+    return found
 
 
 def price_bounds(terms: Terms) -> tuple[Floats, Floats]:
-    """The least and the most a contract can cost, USD per share; without cash dividends.
+    """The least and the most a contract can cost at any volatility, USD per share.
 
     Source: Hull, Options, Futures, and Other Derivatives, chapter on properties of stock options.
     """
@@ -50,6 +60,9 @@ def price_bounds(terms: Terms) -> tuple[Floats, Floats]:
         now_most = np.where(terms.sign > 0, terms.spot, terms.strike)
         least = np.where(terms.american, np.maximum(least, now), least)
         most = np.where(terms.american, np.maximum(most, now_most), most)
+    rows = _on_grid(terms)
+    if rows.size:
+        least[rows], most[rows] = dividends.price_bounds(rows_of(terms, rows))
     sound = _sound(terms)
     return np.where(sound, least, np.nan), np.where(sound, most, np.nan)
 
@@ -60,7 +73,11 @@ def implied_volatility(terms: Terms, target: Floats) -> Floats:
     NaN where the target is not strictly inside `price_bounds`, or the answer lies outside
     VOL_MIN (for what can be worth exercising early, american.VOL_LOW) to VOL_MAX.
     """
-    return _filled(terms, target, True)[:, 0]
+    found = _filled(terms, target, True)[:, 0]
+    rows = _on_grid(terms)
+    if rows.size:
+        found[rows] = dividends.implied_volatility(rows_of(terms, rows), target[rows])
+    return found
 
 
 def greeks(terms: Terms, vol: Floats) -> Greeks:
@@ -74,18 +91,32 @@ def greeks(terms: Terms, vol: Floats) -> Greeks:
     >>> found.delta.round(3), (found.theta * 365).round(2), (found.vega * 100).round(1)
     (array([0.522]), array([-4.31]), array([12.1]))
     """
-    return _greeks(_filled(terms, vol, False))
+    return _greeks(terms, vol, _filled(terms, vol, False))
 
 
 def solve(terms: Terms, target: Floats) -> tuple[Floats, Greeks]:
     """`implied_volatility` of `target` and the Greeks there, in one pass."""
     found = _filled(terms, target, True)
-    return found[:, 0], _greeks(found)
+    vol, rows = found[:, 0], _on_grid(terms)
+    if rows.size:
+        vol[rows] = dividends.implied_volatility(rows_of(terms, rows), target[rows])
+    return vol, _greeks(terms, vol, found)
 
 
-def _greeks(found: Floats) -> Greeks:
-    delta, gamma, theta, vega, rho = found[:, 2:].T
-    return Greeks(delta=delta, gamma=gamma, theta=theta, vega=vega, rho=rho)
+def _greeks(terms: Terms, vol: Floats, found: Floats) -> Greeks:
+    """From the columns of `_filled`, and of the rows that are not in it."""
+    rows = _on_grid(terms)
+    if rows.size:
+        there = dividends.greeks(rows_of(terms, rows), vol[rows])
+        for column, name in enumerate(_GREEKS, start=2):
+            found[rows, column] = getattr(there, name)
+    return Greeks(**dict(zip(_GREEKS, found[:, 2:].T, strict=True)))
+
+
+def _on_grid(terms: Terms) -> Whole:
+    """The sound rows that only finite differences answer."""
+    on_grid: Whole = np.flatnonzero(_sound(terms) & ((count_of(terms) > 0) | is_fenced(terms)))
+    return on_grid
 
 
 def _sound(terms: Terms) -> Flags:
@@ -97,11 +128,15 @@ def _sound(terms: Terms) -> Flags:
 
 
 def _filled(terms: Terms, given: Floats, is_price: bool) -> Floats:
-    """Volatility, price and Greeks, (n, 7), from prices or else from volatilities."""
+    """Volatility, price and Greeks, (n, 7), from prices or else from volatilities; NaN on the rows
+    that finite differences answer."""
     out = np.full((len(terms.spot), _COLUMNS), np.nan)
     sound = _sound(terms) & np.isfinite(given)
+    sound[_on_grid(terms)] = False
     put_rate = np.where(terms.sign > 0, terms.carry, terms.rate)
-    early = sound & terms.american & (put_rate * terms.years > _GAIN_MIN)
+    put_carry = np.where(terms.sign > 0, terms.rate, terms.carry)
+    gain = np.maximum(put_rate, put_rate - put_carry) * terms.years
+    early = sound & terms.american & (put_rate >= 0) & (gain > _GAIN_MIN)
     _fill_european(terms, given, is_price, np.flatnonzero(sound & ~early), out)
     _fill_american(terms, given, is_price, np.flatnonzero(early), out)
     return out

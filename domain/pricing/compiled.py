@@ -1,9 +1,12 @@
 """How the kernels are compiled: once a machine, kept beside the code, free of the interpreter's lock.
 
-The same input gives the same bits on the same machine, run after run.
+The same input gives the same bits on the same machine, run after run. `python -m domain.pricing`
+compiles them all ahead of time; the front door does so when the code has changed.
 """
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -15,27 +18,40 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _FAST = {"contract", "nsz", "nnan", "ninf", "arcp", "reassoc"}
 
 
+def _kept_in(sources: Path) -> str:
+    """A folder for exactly this code. numba compares a kept kernel with the file it stands in, not
+    with those it calls: after an edit there it would go on with the old ones."""
+    code = b"".join(path.read_bytes() for path in sorted(sources.glob("*.py")))
+    return str(sources / "__pycache__" / f"kernels-{hashlib.sha256(code).hexdigest()[:16]}")
+
+
+numba.config.CACHE_DIR = _kept_in(Path(__file__).parent)
+
+#: Every kernel, for whoever asks whether one was compiled in a hot path.
+KERNELS: list[Any] = []
+
+
+def _compiled(function: Kernel, fastmath: set[str] | bool) -> Kernel:
+    made: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath)(function)
+    KERNELS.append(made)
+    kernel: Kernel = made
+    return kernel
+
+
 def kernel(function: Kernel) -> Kernel:
     """Compiled on its first call for rows that are known to be sound: no NaN, no infinity."""
-    compiled: Kernel = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)(
-        function
-    )
-    return compiled
+    return _compiled(function, _FAST)
 
 
 def fused_kernel(function: Kernel) -> Kernel:
     """Compiled on its first call with every sum in the order it is written; a product and a sum may
     be one rounding. NaN stays NaN."""
-    compiled: Kernel = numba.njit(
-        cache=True, nogil=True, error_model="numpy", fastmath={"contract"}
-    )(function)
-    return compiled
+    return _compiled(function, {"contract"})
 
 
 def exact_kernel(function: Kernel) -> Kernel:
     """Compiled on its first call to IEEE arithmetic as it is written. NaN stays NaN."""
-    compiled: Kernel = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return compiled
+    return _compiled(function, False)
 
 
 @intrinsic

@@ -62,7 +62,7 @@ def columns(terms: Terms, vol: Floats, is_escrowed: bool) -> Floats:
         up = deviation * (WIDTH + np.where(terms.sign > 0, deviation, 0.0))
         down = deviation * WIDTH + fall
         wider = np.clip(np.rint((up + down) / (up + deviation * WIDTH)), 1, WIDER_MAX)
-        nodes = np.where(_is_fenced(terms), NODES_FENCED, NODES) * wider
+        nodes = np.where(is_fenced(terms), NODES_FENCED, NODES) * wider
         # The value of a call grows with each of its prices, and that growth limits the steps.
         spread = np.where(terms.sign > 0, half * terms.years / SPREAD_MAX, 1.0)
         finer = np.exp2(np.ceil(np.log2(np.clip(spread**1.5, 1, FINER_MAX))))
@@ -72,13 +72,13 @@ def columns(terms: Terms, vol: Floats, is_escrowed: bool) -> Floats:
         *(terms.sign, terms.strike, terms.rate, terms.carry),
     )
     row[[grid.HALF, grid.DRIFT, grid.STEP, grid.ORIGIN]] = half, drift, step, origin
-    row[grid.AMERICAN], row[grid.FENCED] = terms.american, _is_fenced(terms)
+    row[grid.AMERICAN], row[grid.FENCED] = terms.american, is_fenced(terms)
     row[[grid.START, grid.ESCROW]] = start, np.full_like(start, is_escrowed)
     row[[grid.SIZE, grid.FINER]] = nodes, finer
     return row
 
 
-def _is_fenced(terms: Terms) -> Flags:
+def is_fenced(terms: Terms) -> Flags:
     """Whether exercise may be right only between two prices."""
     put = (terms.sign < 0) & (terms.carry < terms.rate) & (terms.rate < 0)
     call = (terms.sign > 0) & (terms.rate < 0) & (terms.carry < 0)

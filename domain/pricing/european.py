@@ -94,6 +94,8 @@ def _time_value(terms: tuple[float, ...], target: float) -> float:
     share, owed = spot * growth, strike * discount
     if sign * (share - owed) <= 0:
         return target
+    if sign * (share - owed) >= target:
+        return 0.0
     lost_share = _product_rest(spot, growth) + spot * _exp_rest(-carry * years)
     lost_owed = _product_rest(strike, discount) + strike * _exp_rest(-rate * years)
     first = target - sign * share
@@ -156,7 +158,8 @@ def european_volatility(terms: tuple[float, ...], target: float) -> float:
     value = _time_value(terms, target)
     value /= math.sqrt(spot * strike) * math.exp(-0.5 * (rate + carry) * years)
     x = -abs(moneyness)
-    if not 0 < value < math.exp(x / 2):
+    most = spot * math.exp(-carry * years) if sign > 0 else strike * math.exp(-rate * years)
+    if not (target < most and 0 < value < math.exp(x / 2)):
         return math.nan
     vol = normalised_deviation(x, value, 1e-5) / math.sqrt(years)
     return vol if VOL_MIN <= vol <= VOL_MAX else math.nan
