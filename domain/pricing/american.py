@@ -1,10 +1,8 @@
 """American options an expiration at a time: one exercise boundary a volatility serves every strike.
 
 A contract is seen as a put of strike 1 at moneyness m: strike and spot of a call change places, and
-so do rate and carry (put-call symmetry). Boundaries are solved at a few volatilities, Lobatto points
-of a factor of four each, when a contract first needs them; between them g**2 / vol**2 is Hermite's
-polynomial in log vol through values and slopes. The early exercise premium is then one integral a
-contract, over an angle stretched by sinh where the share is near the boundary, so that gamma keeps
+so do rate and carry (put-call symmetry). The early exercise premium is one integral a contract
+along the boundary, over an angle stretched by sinh where the share is near it, so that gamma keeps
 its jump there. Greeks are derivatives of that integral; theta follows from the pricing equation.
 
 Sources: Kim, The analytic valuation of American options (1990), for the premium; McDonald and
@@ -12,230 +10,42 @@ Schroder, A parity result for American options (1998), for the symmetry; domain.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from domain.pricing.boundary import (
-    NODES,
-    Place,
-    System,
-    Tables,
-    chebyshev,
-    discounts,
-    first_guess,
-    place_of,
-    room,
-    solve_boundary,
-    spread,
-    tables,
+from domain.pricing.boundaries import (
+    LEVELS,
+    OUTER,
+    VOL_HIGH,
+    VOL_LOW,
+    Method,
+    Shape,
+    interpolate,
+    method,
+    shape_of,
 )
+from domain.pricing.boundary import spread
+from domain.pricing.collocation import NODES, Place, place_of
 from domain.pricing.compiled import kernel
 from domain.pricing.european import normalised_deviation
-from domain.pricing.normal import bell, cdf_of, exp
+from domain.pricing.normal import bell, cdf_of
 from domain.pricing.terms import DAYS_PER_YEAR, Floats, Whole
 
-OUTER = 32  # points of the premium's integral
-LEVELS = 11  # stretches of its angle, each four times nearer to the boundary
-#: Volatilities with boundaries: SEGMENTS factors of four from VOL_LOW, VOL_POINTS each, ends shared.
-VOL_LOW, SEGMENTS, VOL_POINTS = 0.01, 6, 5
-_SPAN = math.log(4.0)
-VOL_HIGH = VOL_LOW * 4.0**SEGMENTS
-VOLS = SEGMENTS * (VOL_POINTS - 1) + 1
+__all__ = ["ANSWERS", "Method", "expirations", "method"]
+
+ANSWERS = 7  # volatility, price, delta, gamma, theta, vega, rho
 _STEPS_MAX = 60
-_ROOM = 16  # NODES and what fills the processor's vectors
 #: The polynomial of g**2 may swing below this share of g at the first moments of time left.
 _LEAST = 0.15
 PRECISION = 3e-6  # of volatility, at which its last step is taken without another look
 
 
-class Method(NamedTuple):
-    """Every constant array of the method."""
-
-    tables: Tables
-    sine: Floats  # (LEVELS, OUTER)
-    cosine: Floats  # (LEVELS, OUTER)
-    weight: Floats  # (LEVELS, OUTER)
-    outer: Floats  # (LEVELS, NODES, OUTER): g**2 at the premium's points
-    place: Floats  # (VOL_POINTS,) of the volatilities in their segment, in log, -1 to 1
-    hermite: Floats  # (2 VOL_POINTS, 2 VOL_POINTS): coefficients from values and slopes there
-    lagrange: Floats  # (VOL_POINTS, VOL_POINTS): coefficients from values there
-
-
-class Shape(NamedTuple):
-    """The boundaries of one expiration and right: g**2 / vol**2 where solved."""
-
-    is_solved: Floats  # (VOLS,) 1 or 0
-    value: Floats  # (VOLS, NODES)
-    slope: Floats  # (VOLS, NODES) by log vol
-    by_rate: Floats  # (VOLS, NODES) slope of log B by rate, or by carry for calls
-    is_joined: Floats  # (SEGMENTS,) 1 when its polynomials are there
-    joined: Floats  # (SEGMENTS, 2 VOL_POINTS, NODES) the values' polynomials, highest power first
-    joined_rate: Floats  # (SEGMENTS, VOL_POINTS, _ROOM) by rate
-    by_rate_discount: Floats  # (LEVELS, OUTER) years discounted at the rate, weighted
-    by_carry_discount: Floats  # (LEVELS, OUTER) and at the carry
-    guess: Floats  # (NODES,)
-    slopes: Floats  # (NODES, 2)
-    square: Floats  # (NODES,) g**2 at the volatility asked for
-    square_vol: Floats  # (NODES,) its slope by volatility
-    square_rate: Floats  # (NODES,) its slope by rate, or by carry
-    points: Floats  # (3, OUTER) the three at the premium's points
-
-
-def method() -> Method:
-    points, shares = np.polynomial.legendre.leggauss(OUTER)
-    near = 4.0 ** -np.arange(LEVELS)[:, None]
-    stretch = np.arcsinh(np.pi / 2 / near)
-    along = stretch * (points + 1) / 2
-    angle = near * np.sinh(along)
-    sine, cosine = np.sin(angle), np.cos(angle)
-    place = -np.cos(np.pi * np.arange(VOL_POINTS) / (VOL_POINTS - 1))
-    powers = np.arange(2 * VOL_POINTS - 1, -1, -1)
-    values = place[:, None] ** powers
-    slopes = powers * place[:, None] ** np.maximum(powers - 1, 0)
-    return Method(
-        tables=tables(),
-        sine=sine,
-        cosine=cosine,
-        weight=2 * sine * cosine * near * stretch * np.cosh(along) * shares / 2,
-        outer=np.stack([chebyshev(row)[1].T.copy() for row in cosine]),
-        place=place,
-        hermite=np.linalg.inv(np.concatenate([values, slopes])),
-        lagrange=np.linalg.inv(values[:, VOL_POINTS:].copy()),
-    )
-
-
-@kernel
-def shape() -> Shape:
-    return Shape(
-        np.zeros(VOLS),
-        np.empty((VOLS, NODES)),
-        np.empty((VOLS, NODES)),
-        np.empty((VOLS, NODES)),
-        np.zeros(SEGMENTS),
-        np.empty((SEGMENTS, 2 * VOL_POINTS, _ROOM)),
-        np.empty((SEGMENTS, VOL_POINTS, _ROOM)),
-        np.empty((LEVELS, OUTER)),
-        np.empty((LEVELS, OUTER)),
-        np.empty(NODES),
-        np.empty((NODES, 2)),
-        np.empty(_ROOM),
-        np.empty(_ROOM),
-        np.empty(_ROOM),
-        np.empty((3, OUTER)),
-    )
-
-
-@kernel
-def _log_vol(index: int, place: Floats) -> float:
-    segment, point = index // (VOL_POINTS - 1), index % (VOL_POINTS - 1)
-    return math.log(VOL_LOW) + _SPAN * (segment + 0.5 + 0.5 * place[point])
-
-
-@kernel
-def _extend(index: int, method: Method, made: Shape) -> None:
-    """g**2 / vol**2 at a volatility from the one or two solved above it, into `guess`."""
-    step = _log_vol(index, method.place) - _log_vol(index + 1, method.place)
-    if index + 2 == VOLS or made.is_solved[index + 2] == 0.0:
-        for j in range(NODES):
-            made.guess[j] = made.value[index + 1, j] + step * made.slope[index + 1, j]
-        return
-    gap = _log_vol(index + 2, method.place) - _log_vol(index + 1, method.place)
-    x = step / gap
-    far, far_slope, near_slope = (
-        x * x * (3 - 2 * x),
-        gap * x * x * (x - 1),
-        gap * x * (x - 1) * (x - 1),
-    )
-    for j in range(NODES):
-        made.guess[j] = (
-            (1 - far) * made.value[index + 1, j]
-            + far * made.value[index + 2, j]
-            + near_slope * made.slope[index + 1, j]
-            + far_slope * made.slope[index + 2, j]
-        )
-
-
-@kernel
-def _solve_at(index: int, place: Place, method: Method, system: System, made: Shape) -> bool:
-    """Solve the boundary at one of the volatilities, from its upper neighbour when that is there."""
-    vol = math.exp(_log_vol(index, method.place))
-    g = made.guess
-    is_near = index + 1 < VOLS and made.is_solved[index + 1] == 1.0
-    if is_near:
-        _extend(index, method, made)
-        for j in range(NODES):
-            g[j] = vol * math.sqrt(max(g[j], 0.25 * made.value[index + 1, j]))
-    else:
-        first_guess(place, vol, method.tables.node, g)
-    found = solve_boundary(g, made.slopes, place, vol, method.tables, system, is_near)
-    if not found and is_near:
-        first_guess(place, vol, method.tables.node, g)
-        found = solve_boundary(g, made.slopes, place, vol, method.tables, system, False)
-    for j in range(NODES):
-        share = g[j] / vol
-        made.value[index, j] = share * share
-        made.slope[index, j] = 2 * share * (made.slopes[j, 0] - share)
-        made.by_rate[index, j] = place.top_slope - made.slopes[j, 1]
-    made.is_solved[index] = 1.0
-    return found
-
-
-@kernel
-def _join(segment: int, place: Place, method: Method, system: System, made: Shape) -> bool:
-    """Solve a segment's boundaries, and the polynomials in log vol through them."""
-    first, is_found = segment * (VOL_POINTS - 1), True
-    for k in range(VOL_POINTS - 1, -1, -1):
-        if made.is_solved[first + k] == 0.0:
-            is_found = _solve_at(first + k, place, method, system, made) and is_found
-    made.joined[segment] = 0.0
-    made.joined_rate[segment] = 0.0
-    for power in range(2 * VOL_POINTS):
-        for k in range(VOL_POINTS):
-            value = method.hermite[power, k]
-            slope = method.hermite[power, VOL_POINTS + k] * _SPAN / 2
-            for j in range(NODES):
-                made.joined[segment, power, j] += (
-                    value * made.value[first + k, j] + slope * made.slope[first + k, j]
-                )
-    for power in range(VOL_POINTS):
-        for k in range(VOL_POINTS):
-            for j in range(NODES):
-                made.joined_rate[segment, power, j] += (
-                    method.lagrange[power, k] * made.by_rate[first + k, j]
-                )
-    made.is_joined[segment] = 1.0 if is_found else -1.0
-    return is_found
-
-
-@kernel
-def _interpolate(vol: float, place: Place, method: Method, system: System, made: Shape) -> bool:
-    """Fill square, square_vol and square_rate at `vol`; False where a boundary is not found."""
-    along = math.log(vol / VOL_LOW) / _SPAN
-    segment = min(max(int(along), 0), SEGMENTS - 1)
-    if made.is_joined[segment] == 0.0:
-        _join(segment, place, method, system, made)
-    x = 2 * (along - segment) - 1
-    squared, by_log = vol * vol, 2 / _SPAN
-    values, rates = made.joined[segment], made.joined_rate[segment]
-    for j in range(_ROOM):
-        value, slope, rate = values[0, j], 0.0, rates[0, j]
-        for power in range(1, 2 * VOL_POINTS):
-            slope = slope * x + value
-            value = value * x + values[power, j]
-        for power in range(1, VOL_POINTS):
-            rate = rate * x + rates[power, j]
-        made.square[j] = squared * value
-        made.square_vol[j] = vol * (2 * value + by_log * slope)
-        made.square_rate[j] = 2 * vol * math.sqrt(max(value, 0.0)) * (place.top_slope - rate)
-    return made.is_joined[segment] > 0
-
-
 @kernel
 def _premium(
-    log_m: float, place: Place, vol: float, level: int, method: Method, made: Shape
+    log_m: float, vol: float, level: int, made: Shape
 ) -> tuple[float, float, float, float, float]:
     """What exercise before expiry is worth, its two slopes by m, by volatility and by rate."""
+    place, method = made.system.place, made.method
     rate, carry, years = place.rate, place.carry, place.years
     m, start, start_slope = math.exp(log_m), place.top, place.top_slope
     reach, least = vol * math.sqrt(years), _LEAST * math.sqrt(made.square[NODES - 1])
@@ -272,10 +82,11 @@ def _premium(
 
 @kernel
 def _worth(
-    log_m: float, place: Place, vol: float, method: Method, made: Shape
+    log_m: float, vol: float, made: Shape
 ) -> tuple[float, float, float, float, float, float]:
     """Price of the put of strike 1, its two slopes by m, by volatility, by rate (or carry), and how
     its vega bends: d log(vega) / d vol as of a European put. `made` stands at `vol`."""
+    place, outer = made.system.place, made.method.outer
     m, reach = math.exp(log_m), vol * math.sqrt(place.years)
     distance = (log_m - place.top + math.sqrt(max(made.square[NODES - 1], 0.0))) / reach
     if distance <= 0:
@@ -284,10 +95,10 @@ def _worth(
     while level < LEVELS - 1 and distance < near:
         level += 1
         near *= 0.25
-    spread(made.square, method.outer[level], made.points[0])
-    spread(made.square_vol, method.outer[level], made.points[1])
-    spread(made.square_rate, method.outer[level], made.points[2])
-    value, first, second, by_vol, by_rate = _premium(log_m, place, vol, level, method, made)
+    spread(made.square, outer[level], made.points[0])
+    spread(made.square_vol, outer[level], made.points[1])
+    spread(made.square_rate, outer[level], made.points[2])
+    value, first, second, by_vol, by_rate = _premium(log_m, vol, level, made)
     rate, carry, years = place.rate, place.carry, place.years
     high = (log_m + (rate - carry) * years) / reach + 0.5 * reach
     low = high - reach
@@ -337,38 +148,28 @@ def _european_guess(log_m: float, target: float, place: Place) -> float:
 
 
 @kernel
-def _solve_row(
-    row: Floats,
-    target: float,
-    place: Place,
-    method: Method,
-    system: System,
-    made: Shape,
-    out: Floats,
-) -> None:
+def _solve_row(row: Floats, target: float, made: Shape, out: Floats) -> None:
     """Volatility, price and Greeks of one contract from its price; NaN when none is found."""
-    log_m, value = row[0], target / row[1]
+    log_m, value, place = row[0], target / row[1], made.system.place
     low, high = VOL_LOW, VOL_HIGH
     if not 1 - math.exp(log_m) < value < 1 or value <= 0:
         return
     vol = min(max(_european_guess(log_m, value, place), low), high)
     for _ in range(_STEPS_MAX):
-        if not _interpolate(vol, place, method, system, made):
+        if not interpolate(vol, made):
             return
-        worth = _worth(log_m, place, vol, method, made)
+        worth = _worth(log_m, vol, made)
         excess = worth[0] - value
         if excess > 0:
             high = vol
         else:
             low = vol
-        if worth[3] > 0:
-            newton = -excess / worth[3]
-            step = newton / max(1 + 0.5 * newton * worth[5], 0.5)
-            if abs(step) <= PRECISION * vol:
-                _answer(row, out, place, vol, worth)
-                out[0] = vol + step
-                return
-            vol += step
+        step = _halley(excess, worth[3], worth[5])
+        if abs(step) <= PRECISION * vol:
+            _answer(row, out, place, vol, worth)
+            out[0] = vol + step
+            return
+        vol += step
         if not low < vol < high:
             vol = math.sqrt(low * high)
         if high - low <= 1e-12 * high:
@@ -376,30 +177,19 @@ def _solve_row(
 
 
 @kernel
-def _opened(place: Place, method: Method, system: System) -> Shape:
-    """Room for one expiration's boundaries, with its discounts in place."""
-    made = shape()
-    discounts(place, method.tables, system.by_rate, system.by_carry)
-    for level in range(LEVELS):
-        for k in range(OUTER):
-            passed = place.years * method.sine[level, k] * method.sine[level, k]
-            weight = place.years * method.weight[level, k]
-            made.by_rate_discount[level, k] = weight * exp(-place.rate * passed)
-            made.by_carry_discount[level, k] = weight * exp(-place.carry * passed)
-    return made
+def _halley(excess: float, vega: float, bend: float) -> float:
+    """The step of volatility that ends an excess of price; out of all bounds where vega is none."""
+    if vega <= 0:
+        return math.copysign(VOL_HIGH, -excess)
+    newton = -excess / vega
+    return newton / max(1 + 0.5 * newton * bend, 0.5)
 
 
 @kernel
-def fill_expirations(
-    rows: Floats,
-    given: Floats,
-    starts: Whole,
-    places: Floats,
-    method: Method,
-    is_price: bool,
-    out: Floats,
-) -> None:
-    """out (n, 7): volatility, price, delta, gamma, theta, vega, rho of contracts sorted by place.
+def expirations(
+    rows: Floats, given: Floats, is_price: bool, starts: Whole, places: Floats, method: Method
+) -> Floats:
+    """(n, ANSWERS) of contracts sorted by place.
 
     rows    (n, 4): log moneyness as a put, worth of its strike in USD, spot, sign of the contract
     given   (n,) prices when `is_price`, else volatilities
@@ -407,16 +197,13 @@ def fill_expirations(
     places  (places, 4): years, rate and carry as of a put, 1 when it stands for calls
     NaN where a price has no volatility, or one lies outside VOL_LOW to VOL_HIGH.
     """
-    system = room()
+    out = np.full((len(rows), ANSWERS), math.nan)
     for p in range(len(places)):
         place = place_of(places[p, 0], places[p, 1], places[p, 2], places[p, 3] == 1.0)
-        made = _opened(place, method, system)
+        made = shape_of(place, method)
         for i in range(starts[p], starts[p + 1]):
-            out[i] = math.nan
             if is_price:
-                _solve_row(rows[i], given[i], place, method, system, made, out[i])
-            elif VOL_LOW <= given[i] <= VOL_HIGH and _interpolate(
-                given[i], place, method, system, made
-            ):
-                worth = _worth(rows[i, 0], place, given[i], method, made)
-                _answer(rows[i], out[i], place, given[i], worth)
+                _solve_row(rows[i], given[i], made, out[i])
+            elif VOL_LOW <= given[i] <= VOL_HIGH and interpolate(given[i], made):
+                _answer(rows[i], out[i], place, given[i], _worth(rows[i, 0], given[i], made))
+    return out

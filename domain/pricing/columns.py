@@ -1,5 +1,5 @@
-"""Price, implied volatility and Greeks of columns of contracts, each row by the method that is right
-for it, all rows of one expiration together, on every core:
+"""Price, implied volatility and Greeks of columns of contracts, each row by the method that is
+right for it, all rows of one expiration together, on every core:
 
 european   a formula. Also for what is American only in name, because early exercise is never worth
            anything: calls while rate >= 0 >= yield, puts while rate <= 0 and rate <= yield
@@ -160,17 +160,14 @@ def _fill_american(terms: Terms, given: Floats, is_price: bool, rows: Whole, out
     def work(group: int) -> None:
         first, last = groups[group], groups[group + 1]
         part = order[starts[first] : starts[last]]
-        found = np.empty((len(part), _COLUMNS))
-        american.fill_expirations(
+        out[part] = american.expirations(
             _as_puts(terms, part),
             given[part],
+            is_price,
             starts[first : last + 1] - starts[first],
             _places(terms, order[starts[first:last]]),
             _method(),
-            is_price,
-            found,
         )
-        out[part] = found
 
     # Whole expirations to each thread, about _ROWS rows of them.
     wanted = np.arange(0, len(rows) + _ROWS, max(min(_ROWS, len(rows) // 8), 1))
@@ -184,7 +181,7 @@ def _method() -> american.Method:
 
 
 def _as_puts(terms: Terms, rows: Whole) -> Floats:
-    """What american.fill_expirations wants to know of each row."""
+    """What american.expirations wants to know of each row."""
     spot, strike, sign = terms.spot[rows], terms.strike[rows], terms.sign[rows]
     unit = np.where(sign < 0, strike, spot)
     return np.stack([sign * np.log(strike / spot), unit, spot, sign], axis=1)
@@ -232,5 +229,5 @@ def _spread(work: Callable[[int], None], parts: range) -> None:
         for part in parts:
             work(part)
         return
-    with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as pool:
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
         list(pool.map(work, parts))

@@ -1,4 +1,5 @@
-"""How the kernels are compiled: once a machine, kept beside the code, free of the interpreter's lock.
+"""How the kernels are compiled: once a machine, kept beside the code, free of the interpreter's
+lock.
 
 The same input gives the same bits on the same machine, run after run. `python -m domain.pricing`
 compiles them all ahead of time; the front door does so when the code has changed.
@@ -25,7 +26,8 @@ def _kept_in(sources: Path) -> str:
     return str(sources / "__pycache__" / f"kernels-{hashlib.sha256(code).hexdigest()[:16]}")
 
 
-numba.config.CACHE_DIR = _kept_in(Path(__file__).parent)
+# numba fills its config when it starts, which no type checker sees.
+numba.config.CACHE_DIR = _kept_in(Path(__file__).parent)  # type: ignore[attr-defined]
 
 #: Every kernel, for whoever asks whether one was compiled in a hot path.
 KERNELS: list[Any] = []
@@ -54,11 +56,13 @@ def exact_kernel(function: Kernel) -> Kernel:
     return _compiled(function, False)
 
 
-@intrinsic
-def bits_to_float(typing: Any, bits: Any) -> Any:
-    """The double with these 64 bits: what makes a power of two without a library call."""
+def _bits_to_float(typing: Any, bits: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.DoubleType())
 
     return numba.float64(numba.int64), codegen
+
+
+#: The double with these 64 bits: what makes a power of two without a library call.
+bits_to_float: Any = intrinsic(_bits_to_float)

@@ -1,8 +1,8 @@
 """exp and the normal distribution as straight-line arithmetic, so that loops over them run on whole
 vectors of the processor.
 
-The tail is Q(a) = bell(a) M(a), with Mills' ratio M(a) = P(t) / (a + 5), t = (a - 5) / (a + 5), a >= 0,
-and P the Chebyshev interpolation in t of M(a) (a + 5), computed with 40 digits.
+The tail is Q(a) = bell(a) M(a), with Mills' ratio M(a) = P(t) / (a + 5), t = (a - 5) / (a + 5),
+a >= 0, and P the Chebyshev interpolation in t of M(a) (a + 5), computed with 40 digits.
 Source of the mapping: Schonfelder, Chebyshev expansions for the error and related functions (1978).
 """
 
@@ -36,7 +36,8 @@ def exp(x: float) -> float:
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    return p * bits_to_float((np.int64(power) + 1023) << 52)
+    scale: float = bits_to_float((np.int64(power) + 1023) << 52)
+    return p * scale
 
 
 @kernel

@@ -53,6 +53,10 @@ def wheel(folder: Path, version: str) -> str:
     return f"pebble=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
+#: Stands in for the kernels: leaves a line each time they are compiled.
+STAND_IN_KERNELS = "print(1, file=open(__file__ + '.compiled', 'a'))"
+
+
 class Tree:
     """A copy of the front door with a stand-in behind it, and a PATH of nothing but TOOLS."""
 
@@ -60,8 +64,10 @@ class Tree:
         self.root = folder / "a tree with spaces"
         self.bin = folder / "bin"
         self.wheels = folder / "wheels"
-        for made in (self.root / "cli", self.bin, self.wheels):
+        self.kernels = self.root / "domain" / "pricing" / "__main__.py"
+        for made in (self.root / "cli", self.kernels.parent, self.bin, self.wheels):
             made.mkdir(parents=True)
+        self.kernels.write_text(STAND_IN_KERNELS)
         shutil.copy(SHELL_FILE, self.root / "strikeflow")
         (self.root / "cli" / "__main__.py").write_text(STAND_IN_CLI)
         self.lock(wheel(self.wheels, "1.0"))
@@ -136,7 +142,8 @@ def test_two_first_runs_at_once_make_one_environment_and_both_get_it(made: Made)
     assert [(code, json.loads(out)["pebble"]) for code, out, _ in runs] == [(7, "1.0"), (7, "1.0")]
     told = "".join(err for _, _, err in runs)
     assert told.count("Setting up .venv") == 1
-    assert told.count("\n") <= 2  # that line, and one of the run that waits
+    assert told.count("Compiling") == 1
+    assert told.count("\n") <= 3  # those lines, and one of the run that waits
     assert not (tree.root / ".venv" / "setup.lock").exists()
 
 
@@ -180,6 +187,33 @@ def test_a_changed_lock_makes_the_environment_again(made: Made) -> None:
         shutil.rmtree(tree.root / ".venv")
     assert (code, json.loads(out)["pebble"]) == (7, "2.0")
     assert "Setting up .venv" in err
+
+
+def compiled_times(tree: Tree) -> int:
+    return len(Path(f"{tree.kernels}.compiled").read_text().splitlines())
+
+
+def test_kernels_are_compiled_again_when_their_code_changed_and_only_then(made: Made) -> None:
+    tree, _ = made
+    tree.run()
+    before = compiled_times(tree)
+    assert tree.run()[2] == ""
+    assert compiled_times(tree) == before
+    tree.kernels.write_text(f"{STAND_IN_KERNELS}  # otherwise")
+    code, out, err = tree.run()
+    assert (code, json.loads(out)["pebble"]) == (7, "1.0")
+    assert err == "Compiling the pricing kernels (once, about half a minute) ...\n"
+    assert compiled_times(tree) == before + 1
+
+
+def test_kernels_that_do_not_compile_stop_the_start_with_the_compilers_words(tree: Tree) -> None:
+    tree.give_python()
+    tree.kernels.write_text("raise SystemExit('no such instruction')")
+    code, out, err = tree.run()
+    assert (code, out) == (2, "")
+    assert "    no such instruction\nstrikeflow: compiling the pricing kernels failed" in err
+    tree.kernels.write_text(STAND_IN_KERNELS)
+    assert tree.run()[0] == 7
 
 
 def test_a_set_up_killed_half_way_is_done_again(tree: Tree) -> None:
