@@ -146,8 +146,7 @@ def _solved(terms: pricing.Terms, price: Floats) -> tuple[Floats, Labels]:
     """ANSWERS, shape (n, 6), and the flags, "" where solved."""
     low, high = pricing.price_bounds(terms)
     inside = (low < price) & (price < high)
-    vol = pricing.implied_volatility(terms, np.where(inside, price, np.nan))
-    greeks = pricing.greeks(terms, vol)
+    vol, greeks = pricing.solve(terms, np.where(inside, price, np.nan))
     answers = np.column_stack([vol, *(getattr(greeks, name) for name in list(ANSWERS)[1:])])
     unsolved = ~np.isfinite(answers).all(axis=1)
     answers[unsolved] = np.nan

@@ -93,6 +93,11 @@ class Activity:
     cum_qty: int = 0
     leaves_qty: int = 0
 
+    @property
+    def execution_id(self) -> str:
+        """What the stream calls a fill."""
+        return self.id.partition("::")[2]
+
 
 @dataclass(kw_only=True)
 class Book:

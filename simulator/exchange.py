@@ -13,8 +13,10 @@ from simulator.intake import OrderAsk, parse
 from simulator.market import Market, Quote, quote_of
 from simulator.refusal import bad_parameter, not_found, unprocessable
 from simulator.sessions import Session, Sessions
+from simulator.switches import Switches
 from simulator.symbols import Contract
 from simulator.times import MINUTE, utc
+from simulator.updates import Execution, Listener, Update
 
 GTC_DAYS = 90
 
@@ -27,9 +29,18 @@ class Exchange:
     """`place` answers with the order as accepted; `route` then lets it meet the market."""
 
     def __init__(
-        self, market: Market, sessions: Sessions, *, account: str, cash: Decimal, start: int
+        self,
+        market: Market,
+        sessions: Sessions,
+        *,
+        account: str,
+        cash: Decimal,
+        start: int,
+        switches: Switches | None = None,
     ) -> None:
         self.market = market
+        self.switches = switches or Switches()
+        self.listeners: list[Listener] = []
         self.sessions = sessions
         self.now = start
         self.book = Book(account=account, cash_start=cash, cash=cash, equity_last=cash)
@@ -126,6 +137,7 @@ class Exchange:
         order = self._make(ask, contracts, intents)
         order.required_usd = required
         self.book.orders[order.id] = order
+        self._tell(order.status, order)
         self.book.working[order.id] = order
         self.book.by_client_id[order.client_order_id] = order
         return order
@@ -205,16 +217,29 @@ class Exchange:
             status="pending_new" if self.is_open else "accepted",
         )
 
-    def _move(self, order: Order, status: str) -> None:
+    def _set(self, order: Order, status: str) -> None:
         stamp = self._next_stamp()
         for each in (order, *order.legs):
             each.status = status
             each.updated_at = stamp
 
+    def _tell(self, event: str, order: Order, executions: tuple[Execution, ...] = ()) -> None:
+        update = Update(event=event, order=order, at=order.updated_at, executions=executions)
+        for listener in self.listeners:
+            listener(update)
+
+    def _move(self, order: Order, status: str) -> None:
+        self._set(order, status)
+        self._tell(status, order)
+
     def _end(self, order: Order, status: str) -> None:
-        self._move(order, status)
+        self._set(order, status)
+        self._finish(order)
+        self._tell(status, order)
+
+    def _finish(self, order: Order) -> None:
         for each in (order, *order.legs):
-            setattr(each, f"{status}_at", each.updated_at)
+            setattr(each, f"{order.status}_at", each.updated_at)
         del self.book.working[order.id]
 
     def _match(self, order: Order) -> None:
@@ -231,14 +256,24 @@ class Exchange:
             self._fill(order, prices, net)
 
     def _fill(self, order: Order, prices: list[Decimal], net: Decimal) -> None:
-        self._end(order, "filled")
+        self._set(order, "filled")
+        self._finish(order)
         order.filled_qty, order.filled_avg_price = order.qty, net
+        executions = []
         for leg, price in zip(order.executed(), prices, strict=True):
             leg.filled_qty, leg.filled_avg_price = leg.qty, price
             multiplier = 100 if leg.contract is not None else 1
             self.book.cash -= price * leg.signed_qty() * multiplier
             self.book.hold(leg.symbol, leg.contract, leg.signed_qty(), price)
-            self.book.activities.append(self._fill_activity(leg, price))
+            done = self._fill_activity(leg, price)
+            self.book.activities.append(done)
+            held = self.book.qty(leg.symbol)
+            executions.append(
+                Execution(
+                    id=done.execution_id, order=leg, qty=leg.qty, price=price, position_qty=held
+                )
+            )
+        self._tell("fill", order, tuple(executions))
 
     def _fill_activity(self, leg: Order, price: Decimal) -> Activity:
         at = leg.filled_at or self.now
