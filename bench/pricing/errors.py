@@ -139,7 +139,8 @@ def _both(
         for name, unit in units.items()
         if name != "price"
     }
-    compared["gamma"] &= judge["is_straddled"] == 0
+    for name in ("delta", "gamma"):  # of places that are not all held or all exercised
+        compared[name] &= judge["is_straddled"] == 0
     compared["price"] = np.isfinite(judge["price"])
     compared["volatility"] = compared["price"] & (theirs["vega"] > VEGA_MIN)
     return ours, theirs | {"volatility": vol}, compared

@@ -132,19 +132,18 @@ FINDERS: dict[str, Finder] = {"secant": secant, "Brent": brent}
 def volatilities(
     market: Market, scheme: str, finder: str, rows: list[Row]
 ) -> Callable[[list[float]], list[float]]:
-    """A function from prices to volatilities; the options are made beforehand, which costs the
-    peer nothing then."""
+    """A function from prices to volatilities."""
     engine, find = market.engine(scheme), FINDERS[finder]
-    options = [market.option(row, engine) for row in rows]
 
     def solve(prices: list[float]) -> list[float]:
         found, last = [], None
-        for option, row, target in zip(options, rows, prices, strict=True):
+        for row, target in zip(rows, prices, strict=True):
             place = (row.spot, row.rate, row.carry)
             if place != last:  # a chain shares them
                 market.place(row)
                 last = place
-            found.append(find(market, option, row, target))
+            # One at a time: each that lives is told of every change of a quote.
+            found.append(find(market, market.option(row, engine), row, target))
         return found
 
     return solve
