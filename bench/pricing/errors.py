@@ -25,6 +25,7 @@ BARS = {
 }
 VEGA_MIN = 0.02  # of strike for 1.00: below it a price hardly says which volatility
 SHORT_DAYS = 7
+_DOUBT_MAX = 0.2  # of the bar, of the judge
 _PART = 25  # contracts a worker judges at a time
 _WORKERS = 2
 _TOLD_MAX = 20
@@ -47,8 +48,8 @@ class Region:
     name: str
     count: int
     worst: dict[str, float]
-    #: Points where the judge cannot be sure: its doubt is above the bar, or exercise starts between
-    #: its places of spot (gamma jumps there).
+    #: Points where the judge cannot be sure: its doubt is above _DOUBT_MAX of the bar, or exercise
+    #: starts between its places of spot (gamma jumps there).
     left_out: dict[str, int]
 
 
@@ -135,7 +136,7 @@ def _both(
     }
     theirs = {name: judge[name] * unit for name, unit in units.items()}
     compared = {
-        name: judge[f"doubt_{name}"] * unit < BARS[name]
+        name: judge[f"doubt_{name}"] * unit < BARS[name] * _DOUBT_MAX
         for name, unit in units.items()
         if name != "price"
     }

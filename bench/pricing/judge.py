@@ -18,7 +18,7 @@ NAMES = ("price", "delta", "gamma", "theta", "vega", "rho")
 #: price, Greeks (theta per year, vega and rho per 1.00), doubts of the Greeks, whether exercise is
 #: right at some of the places of spot, and at all of them.
 COLUMNS = (*NAMES, *(f"doubt_{name}" for name in NAMES[1:]), "is_straddled", "is_exercised")
-_EXERCISED = 1e-12  # of strike above what exercise pays
+_EXERCISED = 1e-9  # of strike above what exercise pays: the smooth scheme ends no nearer
 #: (first slope, second slope) of six places at -3 .. 3 without 0, and of the inner four.
 _SIX = np.array([-1, 9, -45, 45, -9, 1]) / 60
 _FOUR = np.array([0, 1, -8, 8, -1, 0]) / 12
