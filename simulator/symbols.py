@@ -24,6 +24,11 @@ def account_id(account: str) -> str:
     return str(uuid5(NAMESPACE, f"account:{account}"))
 
 
+def request_id(number: int) -> str:
+    """Of the request that was answered as this number; 32 letters of hexadecimal."""
+    return uuid5(NAMESPACE, f"request:{number}").hex
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contract:
     """What is listed. Prices per share; one contract is 100 shares."""
