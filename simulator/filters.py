@@ -77,7 +77,7 @@ def _checked(symbol: str, is_right: bool) -> str:
 def whole(query: Query, key: str, default: int, most: int) -> int:
     """Between 1 and `most`."""
     text = query.get(key) or str(default)
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
         raise BadQuery(f"invalid {key}: must be between 1 and {most}")
     return int(text)
 

@@ -63,7 +63,7 @@ def _asked(exchange: Exchange, query: Query) -> Sequence[Action]:
     if ids:
         wanted = {_uuid(text) for text in ids}
         return [action for action in known if _id(action) in wanted]
-    return [action for action in known if action in _filtered(exchange, query, known)]
+    return _filtered(exchange, query, known)
 
 
 def _filtered(exchange: Exchange, query: Query, known: Sequence[Action]) -> Sequence[Action]:

@@ -32,7 +32,9 @@ def window(exchange: Exchange, query: Query, latest: int) -> tuple[int, int]:
     start, end = bound(query, "start"), bound(query, "end")
     if start is not None and end is not None and end < start:
         raise BadQuery("end should not be before start")
-    return (min(today, latest) if start is None else start), min(latest, end or latest)
+    first = min(today, latest) if start is None else start
+    last = latest if end is None else min(end, latest)
+    return max(first, 0), max(last, 0)  # nothing was before 1970
 
 
 def bound(query: Query, key: str) -> int | None:

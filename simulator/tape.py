@@ -20,7 +20,7 @@ from simulator.times import MINUTE, new_york_day
 
 BUSY_INTEREST = 2000  # contracts open; these trade every 10 minutes
 BUSY_MINUTES = 10
-SLOW_INTEREST = 100  # these every hour, those with less not at all
+SLOW_INTEREST = 300  # these every hour, those with less not at all
 SLOW_MINUTES = 60
 STALE_MINUTES = 5  # nobody trades on an older quote
 CACHED_MARKS = 400

@@ -1,11 +1,12 @@
 """JSON of what is listed and when it trades, beside the parts in `wire`."""
 
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Final
 
 from simulator.filters import BadQuery
 from simulator.sessions import Session, Sessions
-from simulator.symbols import Contract, asset_id
+from simulator.symbols import Contract, Deliverable, asset_id, plain
 from simulator.times import new_york_day, new_york_moment, new_york_text, rfc3339_short
 
 Json = dict[str, object]
@@ -26,19 +27,24 @@ def attributes(asset: Json) -> list[str]:
 
 
 def deliverables(listed: Contract) -> list[Json]:
-    """What one contract delivers: its shares, and nothing else."""
-    return [
-        {
-            "type": "equity",
-            "symbol": listed.underlying,
-            "asset_id": asset_id(listed.underlying),
-            "amount": "100",
-            "allocation_percentage": "100",
-            "settlement_type": "T+1",
-            "settlement_method": "CCC",
-            "delayed_settlement": False,
-        }
-    ]
+    """What one contract delivers."""
+    whole = Deliverable(kind="equity", symbol=listed.underlying, amount=Decimal(listed.size))
+    return [_deliverable(part) for part in listed.deliverables or (whole,)]
+
+
+def _deliverable(part: Deliverable) -> Json:
+    shown: Json = {
+        "type": part.kind,
+        "symbol": part.symbol,
+        "amount": plain(part.amount),
+        "allocation_percentage": plain(part.percent),
+        "settlement_type": "T+1",
+        "settlement_method": "CCC" if part.kind == "equity" else "CADF",
+        "delayed_settlement": False,
+    }
+    if part.kind == "equity":
+        shown["asset_id"] = asset_id(part.symbol)
+    return shown
 
 
 def market(name: str) -> Json:
