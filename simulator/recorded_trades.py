@@ -1,5 +1,6 @@
 """Recorded trades of contracts: one row for a minute with a trade."""
 
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
@@ -15,19 +16,22 @@ COLUMNS = ("ts", "symbol", "open", "high", "low", "close", "volume")
 
 
 class RecordedTrades:
-    """Files are read when first asked for; a day without a file has no known trades."""
+    """Of the given underlyings and days; one without a file has no known trades."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / FOLDER
-        self._days: dict[tuple[str, date], dict[str, list[Bar]]] = {}
+    def __init__(self, folder: Path, wanted: Iterable[tuple[str, date]]) -> None:
+        self._bars: dict[str, list[Bar]] = {}
+        for underlying, day in sorted(wanted, key=lambda pair: pair[1]):
+            path = folder / FOLDER / f"{underlying}-{day}.parquet"
+            if path.is_file():
+                for symbol, bars in _read(path).items():
+                    self._bars.setdefault(symbol, []).extend(bars)
 
-    def minutes(self, underlying: str, day: date, symbol: str) -> list[Bar]:
-        """Oldest first. How many trades a minute had is not known, and is given as 0."""
-        key = (underlying, day)
-        if key not in self._days:
-            path = self._folder / f"{underlying}-{day}.parquet"
-            self._days[key] = _read(path) if path.is_file() else {}
-        return self._days[key].get(symbol, [])
+    def minutes(self, symbol: str, start: int, end: int) -> list[Bar]:
+        """Those that begin in [start, end), oldest first.
+
+        How many trades a minute had is not known, and is given as 0.
+        """
+        return [bar for bar in self._bars.get(symbol, ()) if start <= bar.at < end]
 
 
 def _read(path: Path) -> dict[str, list[Bar]]:

@@ -43,7 +43,8 @@ class Replay:
             for contract in recording.contracts:
                 self._listed.setdefault(contract.symbol, []).append((recording.day, contract))
         self._chains: dict[tuple[str, int], Chain] = {}
-        self._trades = RecordedTrades(folder)
+        days = [(name, recording.day) for name, recording in recordings]
+        self._trades = RecordedTrades(folder, days)
 
     def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
         listed = [r for r in self._recordings.get(underlying, ()) if r.day <= new_york_day(now)]
@@ -107,14 +108,7 @@ class Replay:
         return found
 
     def option_minutes(self, symbol: str, start: int, end: int) -> list[Bar]:
-        recorded = {contract.underlying for _, contract in self._listed.get(symbol, ())}
-        return [
-            bar
-            for underlying in recorded
-            for recording in self._recordings[underlying]
-            for bar in self._trades.minutes(underlying, recording.day, symbol)
-            if start <= bar.at < end
-        ]
+        return self._trades.minutes(symbol, start, end)
 
     def daily(self, underlying: str, now: int) -> list[Bar]:
         bars = []

@@ -6,14 +6,15 @@ that every question about them has the same answer, and the last trades of a who
 more than two chains of quotes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 from zlib import crc32
 
 import numpy as np
 
-from simulator.market import Bar, Chain, Floats, Integers, Market
+from simulator.market import Bar, Chain, Market
 from simulator.sessions import Session, Sessions
 from simulator.symbols import Contract
 from simulator.times import MINUTE, new_york_day
@@ -23,7 +24,7 @@ BUSY_MINUTES = 10
 SLOW_INTEREST = 300  # these every hour, those with less not at all
 SLOW_MINUTES = 60
 STALE_MINUTES = 5  # nobody trades on an older quote
-CACHED_MARKS = 400
+CACHED_MARKS = 160
 EXCHANGES: Final = "CNIQAZXM"
 CONDITIONS: Final = "aIIIaIfg"
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
@@ -40,28 +41,8 @@ class Print:
     condition: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Mark:
-    """What every quoted contract would trade at, at one moment; NaN: nothing."""
-
-    at: int
-    rows: dict[str, int]
-    price: Floats
-    size: Integers
-    venue: Integers
-
-    def print_of(self, symbol: str) -> Print | None:
-        row = self.rows.get(symbol)
-        if row is None or np.isnan(self.price[row]):
-            return None
-        venue = int(self.venue[row])
-        return Print(
-            at=self.at,
-            price=float(self.price[row]),
-            size=int(self.size[row]),
-            exchange=EXCHANGES[venue],
-            condition=CONDITIONS[venue],
-        )
+#: What every contract that is quoted at one moment would trade at, by symbol.
+Mark = Mapping[str, Print]
 
 
 class Tape:
@@ -70,7 +51,8 @@ class Tape:
     def __init__(self, market: Market, sessions: Sessions) -> None:
         self._market = market
         self._sessions = sessions
-        self._marks: dict[tuple[str, int], _Mark | None] = {}
+        self._marks: dict[tuple[str, int], Mark] = {}
+        self._first: dict[str, date] = {}  # known once there is a price
 
     def prints(self, contract: Contract, start: int, end: int) -> list[Print]:
         """Trades in [start, end], oldest first; none of a market that has recorded its own."""
@@ -79,10 +61,9 @@ class Tape:
         found = []
         for session in self._days(contract, start, end):
             for at in self._moments(session, contract):
-                mark = self._mark(contract.underlying, at) if start <= at <= end else None
-                one = mark.print_of(contract.symbol) if mark is not None else None
-                if one is not None:
-                    found.append(one)
+                mark = self._mark(contract.underlying, at) if start <= at <= end else {}
+                if contract.symbol in mark:
+                    found.append(mark[contract.symbol])
         return found
 
     def minutes(self, contract: Contract, start: int, end: int) -> list[Bar]:
@@ -103,22 +84,22 @@ class Tape:
         found: list[Print | None] = []
         for contract in contracts:
             at = busy if _is_busy(contract) else slow if _is_slow(contract) else None
-            mark = None if at is None else self._mark(contract.underlying, at)
-            found.append(None if mark is None else mark.print_of(contract.symbol))
+            mark = {} if at is None else self._mark(contract.underlying, at)
+            found.append(mark.get(contract.symbol))
         return found
 
     def _days(self, contract: Contract, start: int, end: int) -> list[Session]:
-        """Sessions with a price of the stock that overlap [start, end]."""
-        bars = self._market.daily(contract.underlying, end)
-        sessions = [self._sessions.on(new_york_day(bar.at)) for bar in bars]
-        return [
-            session
-            for session in sessions
-            if session is not None
-            and session.open <= end
-            and session.close > start
-            and session.day <= contract.last_day
-        ]
+        """Sessions that overlap [start, end], from the first with a price of the stock on."""
+        name = contract.underlying
+        if name not in self._first:
+            bars = self._market.daily(name, end)
+            if not bars:
+                return []
+            self._first[name] = new_york_day(bars[0].at)
+        first = max(new_york_day(start), self._first[name])
+        last = min(new_york_day(end), contract.last_day)
+        sessions = self._sessions.between(first, last)
+        return [one for one in sessions if one.open <= end and one.close > start]
 
     def _moments(self, session: Session, contract: Contract) -> list[int]:
         if _is_busy(contract):
@@ -132,13 +113,13 @@ class Tape:
             return [session.open, session.open + middle, session.close - BUSY_MINUTES * MINUTE]
         return list(range(session.open, session.close, minutes * MINUTE))
 
-    def _mark(self, underlying: str, at: int) -> _Mark | None:
+    def _mark(self, underlying: str, at: int) -> Mark:
         key = (underlying, at)
         if key not in self._marks:
             while len(self._marks) >= CACHED_MARKS:
                 self._marks.pop(next(iter(self._marks)))
             chain = self._market.chain(underlying, at)
-            self._marks[key] = None if chain is None else _marked(chain, at)
+            self._marks[key] = {} if chain is None else _marked(chain, at)
         return self._marks[key]
 
 
@@ -154,22 +135,30 @@ def _last(moments: Sequence[int]) -> int | None:
     return moments[-1] if moments else None
 
 
-def _marked(chain: Chain, at: int) -> _Mark:
+def _marked(chain: Chain, at: int) -> Mark:
     """A side nobody quotes counts as the other one."""
     names = [crc32(contract.symbol.encode()) for contract in chain.contracts]
     mixed = _mixed(np.array(names, dtype=np.uint64), at)
     share = (mixed >> np.uint64(40)).astype(np.float64) / 2**24
     low, high = np.fmin(chain.bid, chain.ask), np.fmax(chain.bid, chain.ask)
-    price = np.round(low + share * (high - low), 2)
-    stale = np.asarray(chain.at) < at - STALE_MINUTES * MINUTE
-    busy = (mixed >> np.uint64(8)) % np.uint64(7)
-    return _Mark(
-        at=at,
-        rows={contract.symbol: row for row, contract in enumerate(chain.contracts)},
-        price=np.where(stale, np.nan, np.clip(price, low, high)),
-        size=(1 + busy * busy).astype(np.int64),
-        venue=(mixed % np.uint64(len(EXCHANGES))).astype(np.int64),
-    )
+    price = np.clip(np.round(low + share * (high - low), 2), low, high)
+    lively = np.asarray(chain.at) >= at - STALE_MINUTES * MINUTE
+    many = (mixed >> np.uint64(8)) % np.uint64(7)
+    venue = (mixed % np.uint64(len(EXCHANGES))).tolist()
+    columns = (price.tolist(), (1 + many * many).tolist(), lively.tolist(), venue)
+    return {
+        contract.symbol: Print(
+            at=at,
+            price=price_usd,
+            size=size,
+            exchange=EXCHANGES[place],
+            condition=CONDITIONS[place],
+        )
+        for contract, price_usd, size, is_lively, place in zip(
+            chain.contracts, *columns, strict=True
+        )
+        if is_lively and price_usd == price_usd  # not NaN
+    }
 
 
 def _mixed(names: "np.typing.NDArray[np.uint64]", at: int) -> "np.typing.NDArray[np.uint64]":

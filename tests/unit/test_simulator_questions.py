@@ -1,5 +1,6 @@
 """Questions about data: their pages, bounds, feeds and limits."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -11,8 +12,10 @@ from simulator.app import create_app
 from simulator.exchange import Exchange
 from simulator.sessions import Sessions
 from simulator.switches import Switches
+from simulator.symbols import Deliverable
 from simulator.synthetic import Synthetic
 from simulator.times import new_york_moment
+from simulator.wire_reference import deliverables
 
 DAY = date(2026, 11, 20)
 SESSIONS = Sessions(DAY, DAY)
@@ -251,3 +254,19 @@ def test_the_calendar_can_be_asked_by_settlement(get):
     clock = get("/v3/clock", markets="OPRA", time="2026-11-26T15:00:00Z").json()["clocks"][0]
     assert (clock["phase"], clock["is_market_day"]) == ("closed", False)
     assert get("/v3/calendar/MOON").status_code == 400
+
+
+def test_an_adjusted_contract_shows_what_it_delivers():
+    listed = MARKET.contract("AAPL261204C00230000", new_york_moment(DAY, 12, 0))
+    parts = (
+        Deliverable(kind="equity", symbol="AAPL", amount=Decimal(150)),
+        Deliverable(kind="cash", symbol="USD", amount=Decimal("12.50"), percent=Decimal(0)),
+    )
+    shown = deliverables(replace(listed, size=150, deliverables=parts))
+    assert [(part["type"], part["amount"]) for part in shown] == [
+        ("equity", "150"),
+        ("cash", "12.5"),
+    ]
+    assert "asset_id" not in shown[1]
+    (whole,) = deliverables(listed)
+    assert (whole["symbol"], whole["amount"], whole["settlement_method"]) == ("AAPL", "100", "CCC")
