@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
@@ -12,15 +11,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from simulator import routes_data, routes_trading, wire
+from simulator import routes_reference, routes_trading, wire
+from simulator.access import may_ask
 from simulator.exchange import ClockError, Exchange
-from simulator.filters import BadQuery, Query
+from simulator.filters import BadQuery
 from simulator.pace import Pace
 from simulator.refusal import MALFORMED, NOT_FOUND, Refusal, malformed
-from simulator.symbols import plain
+from simulator.routes_data import DATA_READS, PREFIXES, Answer
+from simulator.symbols import plain, request_id
 from simulator.times import parse_moment, rfc3339, rfc3339_short
 
-Answer = Callable[[Exchange, Query, str], object]
 Endpoint = Callable[[Request], Awaitable[Response]]
 BODY_BYTES_MAX = 1_000_000
 
@@ -30,29 +30,19 @@ TRADING_READS: dict[str, Answer] = {
     "/v2/account/configurations": routes_trading.configurations,
     "/v2/account/activities": routes_trading.activities,
     "/v2/account/activities/{name}": routes_trading.activities,
-    "/v2/clock": routes_trading.clock,
-    "/v2/calendar": routes_trading.calendar,
-    "/v2/assets": routes_trading.assets,
-    "/v2/assets/{name}": routes_trading.asset,
-    "/v2/options/contracts": routes_trading.contracts,
-    "/v2/options/contracts/{name}": routes_trading.contract,
+    "/v2/clock": routes_reference.clock,
+    "/v2/calendar": routes_reference.calendar,
+    "/v3/clock": routes_reference.market_clocks,
+    "/v3/calendar/{name}": routes_reference.market_calendar,
+    "/v2/assets": routes_reference.assets,
+    "/v2/assets/{name}": routes_reference.asset,
+    "/v2/options/contracts": routes_reference.contracts,
+    "/v2/options/contracts/{name}": routes_reference.contract,
     "/v2/orders": routes_trading.orders,
     "/v2/orders:by_client_order_id": routes_trading.order_by_client_id,
     "/v2/orders/{name}": routes_trading.order,
     "/v2/positions": routes_trading.positions,
     "/v2/positions/{name}": routes_trading.position,
-}
-DATA_READS: dict[str, Answer] = {
-    "/v1beta1/options/snapshots": routes_data.option_snapshots,
-    "/v1beta1/options/snapshots/{name}": routes_data.chain,
-    "/v1beta1/options/quotes/latest": routes_data.option_quotes,
-    "/v1beta1/options/trades/latest": routes_data.option_trades,
-    "/v2/stocks/quotes/latest": routes_data.stock_quotes,
-    "/v2/stocks/trades/latest": routes_data.stock_trades,
-    "/v2/stocks/bars/latest": routes_data.stock_latest_bars,
-    "/v2/stocks/bars": routes_data.stock_bars,
-    "/v2/stocks/snapshots": routes_data.stock_snapshots,
-    "/v1/corporate-actions": routes_data.corporate_actions,
 }
 
 
@@ -69,6 +59,7 @@ class Server:
     def __init__(self, exchange: Exchange, pace: Pace) -> None:
         self.exchange = exchange
         self.pace = pace
+        self.answered = 0
         self.keys = (os.environ.get("SIMULATOR_KEY_ID"), os.environ.get("SIMULATOR_SECRET_KEY"))
 
     def read(self, answer: Answer, *, is_data: bool) -> Endpoint:
@@ -84,9 +75,14 @@ class Server:
         """Ask for keys, bring the clock up to date, turn a refusal into its answer."""
 
         async def guard(request: Request) -> Response:
-            if not self._may_ask(request):
-                body = {"code": 40110000, "message": "request is not authorized"}
-                return Json(body, status_code=401)
+            response = await answer(request)
+            self.answered += 1
+            response.headers["X-Request-ID"] = request_id(self.answered)
+            return response
+
+        async def answer(request: Request) -> Response:
+            if not may_ask(request.headers, self.keys):
+                return _unauthorized(is_data=is_data)
             self.exchange.advance(self.pace.now(self.exchange.now))
             try:
                 return await endpoint(request)
@@ -94,25 +90,12 @@ class Server:
                 refusal = malformed(str(problem))
             except Refusal as problem:
                 refusal = problem
-            body = {"message": refusal.message}
+            body: dict[str, object] = {"message": refusal.message}
             if not is_data:
                 body = {"code": refusal.code, "message": refusal.message, **refusal.extra}
             return Json(body, status_code=refusal.status)
 
         return guard
-
-    def _may_ask(self, request: Request) -> bool:
-        given = (
-            request.headers.get("APCA-API-KEY-ID", ""),
-            request.headers.get("APCA-API-SECRET-KEY", ""),
-        )
-        if not all(given):
-            return False
-        pairs = zip(given, self.keys, strict=True)
-        return all(
-            wanted is None or secrets.compare_digest(got.encode(), wanted.encode())
-            for got, wanted in pairs
-        )
 
     # What changes something
 
@@ -202,12 +185,20 @@ def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
 
 
+def _unauthorized(*, is_data: bool) -> Response:
+    body: dict[str, object] = {"code": 40110000, "message": "request is not authorized"}
+    return Json({"message": "unauthorized."} if is_data else body, status_code=401)
+
+
 async def _no_such_endpoint(request: Request, problem: Exception) -> Response:
-    body = {"code": NOT_FOUND, "message": "endpoint not found"}
+    """A path or a verb that there is not; the data API's errors have no code."""
+    status, code, message = 404, NOT_FOUND, "endpoint not found"
     if isinstance(problem, HTTPException) and problem.status_code not in {404, 405}:
-        body = {"code": MALFORMED, "message": problem.detail}
-        return Json(body, status_code=problem.status_code)
-    return Json(body, status_code=404)
+        status, code, message = problem.status_code, MALFORMED, problem.detail
+    body: dict[str, object] = {"message": message}
+    if not request.url.path.startswith(PREFIXES):
+        body = {"code": code, "message": message}
+    return Json(body, status_code=status)
 
 
 def create_app(exchange: Exchange, pace: Pace | None = None) -> Starlette:

@@ -15,6 +15,7 @@ from simulator.refusal import bad_parameter, not_found, unprocessable
 from simulator.sessions import Session, Sessions
 from simulator.switches import Switches
 from simulator.symbols import Contract
+from simulator.tape import Tape
 from simulator.times import MINUTE, utc
 from simulator.updates import Execution, Listener, Update
 
@@ -39,6 +40,7 @@ class Exchange:
         switches: Switches | None = None,
     ) -> None:
         self.market = market
+        self.tape = Tape(market, sessions)
         self.switches = switches or Switches()
         self.listeners: list[Listener] = []
         self.sessions = sessions

@@ -89,6 +89,9 @@ class Action:
     kind: str
     ex_day: date
     rate: Decimal
+    record_day: date | None = None
+    payable_day: date | None = None
+    new_symbol: str = ""  # of what is spun off
 
 
 class Market(Protocol):
@@ -96,6 +99,8 @@ class Market(Protocol):
 
     days: tuple[date, ...]
     underlyings: tuple[str, ...]
+    #: Trades of contracts are those that were recorded; otherwise they are made up from the quotes.
+    knows_trades: bool
 
     def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
         """Listed by now, expired ones too, ordered by symbol."""
@@ -117,6 +122,9 @@ class Market(Protocol):
 
     def minutes(self, underlying: str, start: int, end: int) -> list[Bar]:
         """Minute bars that begin in [start, end)."""
+
+    def option_minutes(self, symbol: str, start: int, end: int) -> list[Bar]:
+        """Recorded minutes of a contract with a trade that begin in [start, end), oldest first."""
 
     def daily(self, underlying: str, now: int) -> list[Bar]:
         """One bar a session, the running one so far included."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simulator.market import Action, Bar, Chain
+from simulator.recorded_trades import RecordedTrades
 from simulator.recording import Recording, find_files, load
 from simulator.sessions import Sessions
 from simulator.startup import StartupError
@@ -22,6 +23,8 @@ CACHED_CHAINS = 8
 
 class Replay:
     """See `market.Market` for what each question means."""
+
+    knows_trades = True
 
     def __init__(
         self, recordings: Sequence[tuple[str, Recording]], folder: Path, sessions: Sessions
@@ -40,6 +43,8 @@ class Replay:
             for contract in recording.contracts:
                 self._listed.setdefault(contract.symbol, []).append((recording.day, contract))
         self._chains: dict[tuple[str, int], Chain] = {}
+        days = [(name, recording.day) for name, recording in recordings]
+        self._trades = RecordedTrades(folder, days)
 
     def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
         listed = [r for r in self._recordings.get(underlying, ()) if r.day <= new_york_day(now)]
@@ -101,6 +106,9 @@ class Replay:
             rows = np.flatnonzero((begins >= start) & (begins < end))
             found += [_bar(int(begins[row]), recording.spot[row : row + 1]) for row in rows]
         return found
+
+    def option_minutes(self, symbol: str, start: int, end: int) -> list[Bar]:
+        return self._trades.minutes(symbol, start, end)
 
     def daily(self, underlying: str, now: int) -> list[Bar]:
         bars = []

@@ -1,7 +1,6 @@
-"""The trading endpoints: account, clock, contracts, orders, positions, activities."""
+"""The trading endpoints: account, orders, positions, activities."""
 
-from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Final
 
 from simulator import wire
@@ -11,19 +10,14 @@ from simulator.filters import (
     BadQuery,
     Query,
     choice,
-    contract_filter,
     day,
     is_true,
     moment,
-    next_weekend,
-    page,
     whole,
     words,
 )
-from simulator.listing import PROFILES
 from simulator.refusal import not_found
-from simulator.symbols import Contract, asset_id
-from simulator.times import new_york_day, new_york_moment
+from simulator.times import new_york_moment
 
 Json = dict[str, object]
 TRADE_KINDS: Final = ("FILL",)
@@ -38,100 +32,6 @@ def account(exchange: Exchange, query: Query, _: str) -> Json:
 def configurations(exchange: Exchange, query: Query, _: str) -> Json:
     """GET /v2/account/configurations."""
     return wire.configurations()
-
-
-def clock(exchange: Exchange, query: Query, _: str) -> Json:
-    """GET /v2/clock."""
-    return wire.clock(exchange)
-
-
-def calendar(exchange: Exchange, query: Query, _: str) -> list[Json]:
-    """GET /v2/calendar: as far as the simulator's calendar reaches."""
-    days = exchange.sessions.all
-    start, end = day(query, "start") or days[0].day, day(query, "end") or days[-2].day
-    shown = exchange.sessions.between(start, min(end, days[-2].day))
-    return [wire.calendar_day(session, exchange.sessions) for session in shown]
-
-
-def assets(exchange: Exchange, query: Query, _: str) -> list[Json]:
-    """GET /v2/assets: the underlyings."""
-    if query.get("status") == "inactive" or query.get("asset_class") not in {None, "us_equity"}:
-        return []
-    return [_asset(symbol) for symbol in exchange.market.underlyings]
-
-
-def asset(exchange: Exchange, query: Query, name: str) -> Json:
-    """GET /v2/assets/{symbol or id}."""
-    for symbol in exchange.market.underlyings:
-        if name in {symbol, asset_id(symbol)}:
-            return _asset(symbol)
-    raise not_found(f"asset not found for {name}")
-
-
-def _asset(symbol: str) -> Json:
-    profile = PROFILES.get(symbol)
-    if profile is None:
-        return wire.asset(symbol, f"{symbol} Common Stock", "NASDAQ")
-    return wire.asset(symbol, profile.name, profile.exchange)
-
-
-def contracts(exchange: Exchange, query: Query, _: str) -> Json:
-    """GET /v2/options/contracts."""
-    limit = whole(query, "limit", 100, 10_000)
-    keep = contract_filter(query)
-    status = choice(query, "status", ("active", "inactive"), "active")
-    asked = ("expiration_date", "expiration_date_gte", "expiration_date_lte")
-    until = date.max
-    if not any(query.get(key) for key in asked):
-        until = next_weekend(new_york_day(exchange.now))
-    found = [
-        listed
-        for listed in _listed(exchange, query)
-        if listed.expiration <= until
-        and _is_active(exchange, listed) == (status == "active")
-        and keep.keeps(listed)
-    ]
-    shown, token = page(found, lambda c: c.symbol, query.get("page_token"), limit)
-    return {
-        "option_contracts": [_contract(exchange, listed) for listed in shown],
-        "next_page_token": token,
-    }
-
-
-def _listed(exchange: Exchange, query: Query) -> Sequence[Contract]:
-    european = choice(query, "style", ("american", "european"), "american") == "european"
-    penny = query.get("ppind", "").lower()
-    underlyings = words(query, "underlying_symbols") or exchange.market.underlyings
-    found = [
-        listed
-        for underlying in sorted(set(underlyings))
-        for listed in exchange.market.contracts(underlying, exchange.now)
-        if not european and (not penny or listed.penny == (penny == "true"))
-    ]
-    return sorted(found, key=lambda listed: listed.symbol)
-
-
-def _is_active(exchange: Exchange, listed: Contract) -> bool:
-    return listed.last_day >= exchange.session.day
-
-
-def contract(exchange: Exchange, query: Query, name: str) -> Json:
-    """GET /v2/options/contracts/{symbol or id}."""
-    listed = exchange.market.contract(name, exchange.now)
-    if listed is None:
-        everything = (
-            c
-            for u in exchange.market.underlyings
-            for c in exchange.market.contracts(u, exchange.now)
-        )
-        listed = next((c for c in everything if c.id == name), None)
-    if listed is None:
-        raise not_found(f"option contract {name} not found")
-    return _contract(exchange, listed)
-
-
-def _contract(exchange: Exchange, listed: Contract) -> Json:
-    return wire.contract(listed, exchange.market, exchange.now, exchange.session.day)
 
 
 def orders(exchange: Exchange, query: Query, _: str) -> list[Json]:

@@ -19,6 +19,16 @@ class FillMode(StrEnum):
     QUEUE = "queue"  # better than the far side, towards the mid, after a wait
 
 
+class DataPlan(StrEnum):
+    PLUS = "plus"  # opra and sip at once
+    BASIC = "basic"  # indicative and iex; opra and the last 15 minutes of sip are refused
+
+
+class ExpiryGreeks(StrEnum):
+    ABSENT = "absent"  # neither greeks nor volatility on the day a contract expires
+    ZERO = "zero"  # greeks of zero, and no volatility
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Switches:
     """How this broker behaves."""
@@ -26,10 +36,20 @@ class Switches:
     fills: FillMode = FillMode.PAPER
     #: Share of eligible orders that fill in parts; the real paper account's is 0.1.
     partial_share: float = 0.0
+    #: What the account may read without delay.
+    data_plan: DataPlan = DataPlan.PLUS
+    #: Both have been seen of the real one.
+    expiry_greeks: ExpiryGreeks = ExpiryGreeks.ABSENT
+    #: Cents by which quotes of the indicative feed may lie off; orders fill at the true ones.
+    indicative_off_cents: int = 0
+    #: Option snapshots carry dailyBar and prevDailyBar, at the price of reading the whole day.
+    snapshot_daily_bars: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.partial_share <= 1:
             raise BadSwitch("partial_share must be from 0 to 1")
+        if not 0 <= self.indicative_off_cents <= 100:
+            raise BadSwitch("indicative_off_cents must be from 0 to 100")
 
 
 def with_words(switches: Switches, words: dict[str, object]) -> Switches:

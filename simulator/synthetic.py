@@ -37,6 +37,8 @@ class _Columns:
 class Synthetic:
     """See `market.Market` for what each question means."""
 
+    knows_trades = False
+
     def __init__(
         self, first: date, underlyings: Sequence[str], seed: int, sessions: Sessions
     ) -> None:
@@ -117,6 +119,9 @@ class Synthetic:
     def minutes(self, underlying: str, start: int, end: int) -> list[Bar]:
         path = self._paths.get(underlying)
         return path.minutes(start, end) if path is not None else []
+
+    def option_minutes(self, symbol: str, start: int, end: int) -> list[Bar]:
+        return []
 
     def daily(self, underlying: str, now: int) -> list[Bar]:
         path = self._paths.get(underlying)

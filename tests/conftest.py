@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import importlib
+import json
 import re
 import shutil
 import tempfile
@@ -12,13 +13,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 import uvicorn
+from jsonschema import Draft202012Validator
 from prefect import Task
 from sqlalchemy import Engine, text
+from starlette.applications import Starlette
 
 from cli.postgres import embedded_postgres
 from db import migrate
@@ -123,6 +128,41 @@ def forget_engines() -> None:
     engine.cache_clear()
 
 
+SCHEMAS = json.loads((ROOT / "tests/answers/alpaca_schemas.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def mistakes() -> Callable[[str, object], list[str]]:
+    """Says what is wrong with an answer, by the one description of the broker's answers."""
+
+    @cache
+    def validator(name: str) -> Draft202012Validator:
+        return Draft202012Validator(SCHEMAS | {"$ref": f"#/$defs/{name}"})
+
+    def found(name: str, body: object) -> list[str]:
+        return [
+            f"{error.json_path}: {error.message}" for error in validator(name).iter_errors(body)
+        ]
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def ask() -> Callable[..., httpx.Response]:
+    """Sends one request into an app, with keys; an exception in the app comes out here."""
+
+    def answer(app: Starlette, method: str, path: str, **more: object) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://sim") as client:
+                keys = {"APCA-API-KEY-ID": "key", "APCA-API-SECRET-KEY": "secret"}
+                return await client.request(method, path, headers=keys, **more)
+
+        return asyncio.run(send())
+
+    return answer
+
+
 @dataclass(frozen=True)
 class Simulator:
     """A simulator served on loopback from this process, so that a test can look into it."""
@@ -177,6 +217,20 @@ def recorded_market() -> tuple[Market, Sessions]:
         pytest.skip(f"the recorded AAPL quotes of {RECORDED_DAY} are not on this machine")
     sessions = Sessions(RECORDED_DAY, RECORDED_DAY)
     return open_replay(RECORDED, ["AAPL"], [RECORDED_DAY], sessions), sessions
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[Exchange], str]]:
+    """Serves exchanges of the test's own making; answers their address."""
+    running: list[Iterator[Simulator]] = []
+
+    def serve_it(exchange: Exchange) -> str:
+        running.append(serve(exchange))
+        return next(running[-1]).url
+
+    yield serve_it
+    for served in running:
+        next(served, None)
 
 
 @pytest.fixture
