@@ -430,7 +430,7 @@ def test_recorded_goog_quotes_are_shown_as_they_stood_and_nothing_later(recorded
 
 
 @needs_recording
-def test_recorded_goog_contracts_settle_at_the_official_close_and_are_read_the_next_morning(recorded):
+def test_recorded_goog_contracts_settle_at_the_official_close_read_the_next_morning(recorded):
     move(recorded, "2015-12-24T15:30:00Z")
     symbols = ["GOOG151224C00745000", "GOOG151224P00745000", "GOOG151224P00750000"]
     sides = [OrderSide.BUY, OrderSide.BUY, OrderSide.SELL]
