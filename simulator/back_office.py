@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
-from simulator import allotment, dividends, fees, means, settlement
+from simulator import allotment, dividends, fees, means, settlement, splits
 from simulator.book import Activity, Book, Position
 from simulator.checks import BROAD_ETFS
 from simulator.margin import SHARES
@@ -56,9 +56,19 @@ class BackOffice:
     # What a day brings
 
     def open(self, session: Session) -> None:
-        """Shares that are held this morning may have gone ex."""
+        """What is held this morning may have been split or have gone ex."""
+        if not self.book.positions:
+            return
+        last = self.sessions.before(session.day).day
+        clerk = self._clerk(session.day, session.open)
+        days = (last, session.day)
+        split = dividends.actions_between(self.market, splits.SPLIT, session.open, days)
+        splits.split_shares(clerk, split)
+        # A recorded market may know of no adjusted contracts at all.
+        adjustments = getattr(self.market, "adjustments", None)
+        if adjustments is not None:
+            splits.adjust_contracts(clerk, adjustments(session.day))
         if self.switches.dividends:
-            last = self.sessions.before(session.day).day
             going = dividends.going_ex(self.market, session.open, last, session.day)
             dividends.note(self.book, going)
 

@@ -19,6 +19,7 @@ def live_through(exchange: "Exchange", at: int) -> None:
     events = timetable.events_at(at, session, exchange.switches)
     if Event.OPEN in events:
         exchange.office.open(session)
+        cancel_what_is_gone(exchange)
     if session.is_open(at):
         exchange.match_all()
     for event in events:

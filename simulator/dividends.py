@@ -8,15 +8,21 @@ from simulator.market import Action, Market
 from simulator.rows import Clerk
 
 CASH_DIVIDEND = "cash dividend"
-PAY_DAYS = 14  # after the ex-day; nobody tells the simulator more
+PAY_DAYS = 14  # after the ex-day, where the market does not say
 
 
 def going_ex(market: Market, now: int, last: date, day: date) -> list[Action]:
     """Dividends whose ex-day lies after `last` and not after `day`."""
+    return actions_between(market, CASH_DIVIDEND, now, (last, day))
+
+
+def actions_between(market: Market, kind: str, now: int, days: tuple[date, date]) -> list[Action]:
+    """Of one kind, after the first day and not after the second."""
+    last, day = days
     return [
         action
         for action in market.actions(now)
-        if action.kind == CASH_DIVIDEND and last < action.ex_day <= day
+        if action.kind == kind and last < action.ex_day <= day
     ]
 
 
@@ -31,7 +37,7 @@ def note(book: Book, actions: list[Action]) -> None:
                     shares=shares,
                     rate_usd=action.rate,
                     ex_day=action.ex_day,
-                    pay_day=action.ex_day + timedelta(days=PAY_DAYS),
+                    pay_day=action.payable_day or action.ex_day + timedelta(days=PAY_DAYS),
                 )
             )
 

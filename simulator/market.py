@@ -89,6 +89,7 @@ class Action:
     kind: str
     ex_day: date
     rate: Decimal
+    payable_day: date | None = None
 
 
 class Market(Protocol):

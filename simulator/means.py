@@ -13,8 +13,8 @@ IN_THE_MONEY_USD_MIN = Decimal("0.01")
 
 
 def worth(contract: Contract, price: Decimal) -> Decimal:
-    """USD a share at that price of the stock; negative out of the money."""
-    above = price - contract.strike
+    """USD, a hundredth of what exercise brings at that price of the stock; negative: costs."""
+    above = price * contract.size / SHARES - contract.strike
     return above if contract.right == "call" else -above
 
 
@@ -24,7 +24,7 @@ def is_in_the_money(contract: Contract, price: Decimal) -> bool:
 
 def shares_moved(contract: Contract, qty: int) -> int:
     """Received, or negative: delivered, when qty contracts (negative: short) are exercised."""
-    return qty * SHARES * (1 if contract.right == "call" else -1)
+    return qty * contract.size * (1 if contract.right == "call" else -1)
 
 
 def cash_moved(contract: Contract, qty: int) -> Decimal:
@@ -39,8 +39,8 @@ def exercisable(book: Book, contract: Contract, qty: int) -> int:
     """
     shares = book.qty(contract.underlying)
     if contract.right == "put":
-        return min(qty, max(shares, 0) // SHARES)
-    owed = max(-shares, 0) // SHARES
+        return min(qty, max(shares, 0) // contract.size)
+    owed = max(-shares, 0) // contract.size
     cost = contract.strike * SHARES
     return min(qty, max(owed, int(max(book.cash, Decimal(0)) / cost)))
 

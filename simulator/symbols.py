@@ -39,6 +39,7 @@ class Contract:
     open_interest: int | None = None  # None: not known
     open_interest_day: date | None = None
     id: str = ""
+    size: int = 100  # shares delivered; another number after an adjustment
 
 
 def osi(root: str, expiration: date, right: Right, strike: Decimal) -> str:

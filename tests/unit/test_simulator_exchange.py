@@ -60,6 +60,9 @@ class Table:
     def last_close(self, symbol, now):
         return None
 
+    def actions(self, now):
+        return []
+
 
 def option(right, strike, end=date(2026, 12, 18)):
     symbol = osi("SPY", end, right, Decimal(strike))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -473,12 +474,13 @@ def test_an_assignment_can_be_forced_on_what_nobody_would_exercise():
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(500, 700), st.integers(0, 100), st.integers(0, 300), st.sampled_from(["call", "put"]),
+    st.tuples(st.integers(500, 700), st.sampled_from(["call", "put"])),
+    st.integers(0, 100),
+    st.integers(0, 300),
     st.integers(0, 50),
-)  # fmt: skip
-def test_a_short_contract_out_of_the_money_is_never_assigned_early(
-    strike, cents, paid, right, seed
-):
+)
+def test_a_short_contract_out_of_the_money_is_never_assigned_early(listed, cents, paid, seed):
+    strike, right = listed
     contract = option(right, strike, LATER)
     market = Table(time_value=Decimal(cents) / 100, paid=(dividend(Decimal(paid) / 100),))
     count = assigned(contract, 50, market, replace(EAGER, seed=seed))
@@ -678,6 +680,58 @@ def test_a_fill_of_a_contract_that_has_ended_is_corrected_but_not_busted():
     with pytest.raises(NoSuchFill):
         broker.bust_fill(fill.id)
     assert C590.symbol not in shares(broker)
+
+
+# Adjusted contracts
+
+ADJUSTED = replace(option("call", 590), symbol="SPY1261218C00590000", root="SPY1", size=150)
+
+
+def test_an_adjusted_contract_delivers_its_size_for_a_hundred_strikes():
+    # 150 shares of 393.34 are 59,001
+    broker = broker_of((ADJUSTED, 1), market=Table(closes={"SPY": Decimal("393.34")}))
+    assert night(broker) == [("OPEXC", ADJUSTED.symbol, -1), ("OPTRD", "SPY", 150)]
+    assert broker.book.cash == 41_000
+    broker = broker_of((ADJUSTED, 1), market=Table(closes={"SPY": Decimal("393.33")}))
+    assert night(broker) == [("OPEXP", ADJUSTED.symbol, -1)]
+
+
+def test_an_adjusted_put_needs_its_size_of_shares():
+    put = replace(ADJUSTED, symbol="SPY1261218P00590000", right="put")
+    switches = replace(QUIET, sell_out="nothing")
+    for stock, kind in ((150, "OPEXC"), (149, "OPEXP")):
+        market = Table(closes={"SPY": Decimal(390)})
+        broker = broker_of((put, 1), ("SPY", stock), market=market, switches=switches)
+        assert night(broker)[0][0] == kind
+
+
+@dataclass
+class Splits(Table):
+    changed: tuple = ()
+
+    def adjustments(self, day):
+        return [change for change in self.changed if day == MONDAY]
+
+
+def test_a_split_changes_shares_and_contracts_before_the_market_opens():
+    halved = option("call", 295, LATER)
+    change = SimpleNamespace(old=LC590, new=halved, count=2)
+    split = Action(symbol="SPY", kind="split", ex_day=MONDAY, rate=Decimal(2))
+    market = Splits(changed=(change,), paid=(split,))
+    broker = broker_of((LC590, -3), ("SPY", 50), market=market)
+    broker.book.positions["SPY"].entry = Decimal(600)
+    market.listed[halved.symbol] = halved
+    broker.advance(at(9, 29, MONDAY))
+    market.spots["SPY"] = Decimal(300)
+    broker.advance(at(9, 31, MONDAY))
+    assert shares(broker) == {halved.symbol: -6, "SPY": 100}
+    assert broker.book.positions["SPY"].entry == 300
+    assert broker.book.cash == 100_000
+    assert [(a.kind, a.symbol, int(a.qty)) for a in broker.book.activities] == [
+        ("SPLIT", "SPY", 50),
+        ("OPCA", LC590.symbol, 3),
+        ("OPCA", halved.symbol, -6),
+    ]
 
 
 # Reading
