@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from simulator import routes_reference, routes_trading, wire
+from simulator import portfolio, routes_reference, routes_trading, wire
 from simulator.access import may_ask
 from simulator.exchange import ClockError, Exchange
 from simulator.filters import BadQuery
@@ -30,6 +30,7 @@ TRADING_READS: dict[str, Answer] = {
     "/v2/account/configurations": routes_trading.configurations,
     "/v2/account/activities": routes_trading.activities,
     "/v2/account/activities/{name}": routes_trading.activities,
+    "/v2/account/portfolio/history": portfolio.portfolio_history,
     "/v2/clock": routes_reference.clock,
     "/v2/calendar": routes_reference.calendar,
     "/v3/clock": routes_reference.market_clocks,
@@ -114,6 +115,16 @@ class Server:
     async def cancel_all(self, request: Request) -> Response:
         """DELETE /v2/orders."""
         return Json(routes_trading.cancel_all(self.exchange), status_code=207)
+
+    async def exercise(self, request: Request) -> Response:
+        """POST /v2/positions/{symbol or id}/exercise: no body either way."""
+        self.exchange.office.exercise(request.path_params["name"], self.exchange.now)
+        return Response(status_code=200)
+
+    async def do_not_exercise(self, request: Request) -> Response:
+        """POST /v2/positions/{symbol or id}/do-not-exercise."""
+        self.exchange.office.decline(request.path_params["name"], self.exchange.now)
+        return Response(status_code=200)
 
     # The simulator's own
 
@@ -211,6 +222,12 @@ def create_app(exchange: Exchange, pace: Pace | None = None) -> Starlette:
         Route("/v2/orders", server.guarded(server.place), methods=["POST"]),
         Route("/v2/orders", server.guarded(server.cancel_all), methods=["DELETE"]),
         Route("/v2/orders/{name}", server.guarded(server.cancel), methods=["DELETE"]),
+        Route("/v2/positions/{name}/exercise", server.guarded(server.exercise), methods=["POST"]),
+        Route(
+            "/v2/positions/{name}/do-not-exercise",
+            server.guarded(server.do_not_exercise),
+            methods=["POST"],
+        ),
     ]
     for reads, is_data in ((TRADING_READS, False), (DATA_READS, True)):
         for path, answer in reads.items():

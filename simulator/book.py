@@ -77,7 +77,10 @@ class Position:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Activity:
-    """A fill or what an expiry did. `net_usd` is None for fills."""
+    """A fill, or what a night did. `net_usd` is None for fills; `at` is when the row was made.
+
+    qty is what the row moves: signed contracts or shares, unsigned for fills, 0 for money alone.
+    """
 
     id: str
     kind: str
@@ -92,11 +95,33 @@ class Activity:
     order_id: str | None = None
     cum_qty: int = 0
     leaves_qty: int = 0
+    readable_at: int = 0
+    status: str = "executed"  # or correct, canceled
+    sub_kind: str = ""
+    description: str = ""
+    shown_qty: Decimal | None = None  # where the row says another number than it moves
+    per_share_usd: Decimal | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Not taken back."""
+        return self.status != "canceled"
 
     @property
     def execution_id(self) -> str:
         """What the stream calls a fill."""
         return self.id.partition("::")[2]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """A dividend that holders of an ex-day's morning get; negative shares pay it."""
+
+    symbol: str
+    shares: int
+    rate_usd: Decimal
+    ex_day: date
+    pay_day: date
 
 
 @dataclass(kw_only=True)
@@ -112,6 +137,10 @@ class Book:
     by_client_id: dict[str, Order] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     activities: list[Activity] = field(default_factory=list)
+    exercising: dict[str, int] = field(default_factory=dict)  # contracts, tonight
+    not_exercising: set[str] = field(default_factory=set)
+    to_be_assigned: dict[str, int] = field(default_factory=dict)  # contracts, tonight
+    dividends_due: list[Due] = field(default_factory=list)
     _count: int = 0
 
     def new_id(self) -> str:
@@ -141,9 +170,9 @@ class Book:
         return held.qty if held is not None else 0
 
     def held_for_orders(self, symbol: str) -> int:
-        """What open closing orders would take away, as a number > 0."""
+        """What open closing orders and tonight's exercise would take away, as a number > 0."""
         held = self.qty(symbol)
-        return sum(
+        return self.exercising.get(symbol, 0) + sum(
             leg.qty
             for order in self.working.values()
             for leg in order.executed()

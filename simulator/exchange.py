@@ -6,9 +6,11 @@ clock, no randomness of its own.
 
 from decimal import Decimal
 
-from simulator import checks, fills, settlement
+from simulator import checks, corrections, days, fills, timetable
 from simulator.accounting import Figures, figures
+from simulator.back_office import BackOffice
 from simulator.book import Activity, Book, Order
+from simulator.equity import History
 from simulator.intake import OrderAsk, parse
 from simulator.market import Market, Quote, quote_of
 from simulator.refusal import bad_parameter, not_found, unprocessable
@@ -46,6 +48,8 @@ class Exchange:
         self.sessions = sessions
         self.now = start
         self.book = Book(account=account, cash_start=cash, cash=cash, equity_last=cash)
+        self.office = BackOffice(self)
+        self.history = History()
         self.created_at = start
         self._stamp = start
 
@@ -64,8 +68,6 @@ class Exchange:
     def figures(self) -> Figures:
         return figures(self.book, self.market, self.now)
 
-    # The clock
-
     def advance(self, to: int) -> None:
         """Live through everything up to `to`, in order; ClockError when it lies behind."""
         if to < self.now:
@@ -74,44 +76,23 @@ class Exchange:
             raise ClockError(f"the calendar ends before {utc(to).isoformat()}")
         while (event := self._next_event(to)) is not None:
             self.now = event
-            self._live_through(event)
+            days.live_through(self, event)
         self.now = to
+        if self.history.is_due(to):
+            self.history.note(to, self.figures().equity)
 
     def _next_event(self, to: int) -> int | None:
-        session = self.session
-        if self.now < session.open:
-            event = session.open
-        elif self.book.working:
-            event = min((self.now // MINUTE + 1) * MINUTE, session.close)
-        else:
-            event = session.close
+        event = timetable.next_after(self.now, self.sessions, self.switches)
+        if self.book.working and self.is_open:
+            event = min(event, (self.now // MINUTE + 1) * MINUTE)
         return event if event <= to else None
 
-    def _live_through(self, event: int) -> None:
-        session = self.sessions.started(event)
-        if event == session.close:
-            self._close(session)
-            return
+    def match_all(self) -> None:
+        """Whatever works meets the market."""
         for order in list(self.book.working.values()):
             if order.status == "accepted":
                 self._move(order, "new")
             self._match(order)
-
-    def _close(self, session: Session) -> None:
-        for order in list(self.book.working.values()):
-            if order.expires_at <= session.close:
-                self._end(order, "expired")
-        settlement.settle(
-            self.book, session.day, session.close, lambda name: self._close_of(name, session)
-        )
-        self.book.equity_last = self.figures().equity
-
-    def _close_of(self, underlying: str, session: Session) -> Decimal | None:
-        official = self.market.official_close(underlying, session.day)
-        if official is not None:
-            return official
-        spot = self.market.spot(underlying, session.close)
-        return spot[1] if spot is not None else None
 
     def _next_stamp(self) -> int:
         """Now, but never the same moment twice."""
@@ -129,20 +110,26 @@ class Exchange:
         contracts = checks.find_contracts(ask, self.market, session, self.now)
         checks.check_hours(ask, contracts, session, self.now)
         intents = checks.find_intents(ask, self.book)
-        checks.check_cutoff(contracts, intents, session, self.now)
+        checks.check_cutoff(
+            contracts, intents, timetable.for_cutoffs(session, self.switches), self.now
+        )
         checks.check_available(ask, intents, self.book)
         checks.check_cover(ask, contracts, intents, self.book)
         checks.check_covered_call(ask, contracts, intents, self.book)
         required = checks.required_usd(ask, contracts, intents, self.book, self._net(ask))
         available = self.figures().options_buying_power
         checks.check_buying_power(ask, contracts, required, available)
-        order = self._make(ask, contracts, intents)
+        order = self.make(ask, contracts, intents)
         order.required_usd = required
+        self.add(order)
+        return order
+
+    def add(self, order: Order) -> None:
+        """From now on it can be read, and it holds its buying power."""
         self.book.orders[order.id] = order
         self._tell(order.status, order)
         self.book.working[order.id] = order
         self.book.by_client_id[order.client_order_id] = order
-        return order
 
     def route(self) -> None:
         """Pending orders become new and are matched."""
@@ -174,7 +161,25 @@ class Exchange:
             raise unprocessable("a leg cannot be canceled; cancel its parent order")
         if not order.is_open:
             raise unprocessable(f'order is already in "{order.status}" state')
-        self._end(order, "canceled")
+        self.end(order, "canceled")
+
+    def correct_fill(self, activity_id: str, price: Decimal) -> Activity:
+        """See corrections.correct."""
+        return corrections.correct(self.book, activity_id, price)
+
+    def bust_fill(self, activity_id: str) -> Activity:
+        """See corrections.bust."""
+        return corrections.bust(self.book, activity_id)
+
+    def force_assignment(self, symbol: str, qty: int) -> None:
+        """See BackOffice.force_assignment."""
+        self.office.force_assignment(symbol, qty)
+
+    def book_by_hand(
+        self, symbol: str, contract: Contract | None, qty: int, price: Decimal
+    ) -> Activity:
+        """See BackOffice.book_by_hand."""
+        return self.office.book_by_hand(symbol, contract, qty, price, self.now)
 
     def _net(self, ask: OrderAsk) -> Decimal:
         """What a unit may cost at most, debit positive."""
@@ -184,9 +189,10 @@ class Exchange:
             return ask.limit_price
         return -ask.limit_price
 
-    def _make(
+    def make(
         self, ask: OrderAsk, contracts: tuple[Contract | None, ...], intents: tuple[str, ...]
     ) -> Order:
+        """An order that is not anywhere yet."""
         legs = []
         parent = self._blank(ask, ask.client_order_id)
         for leg, contract, intent in zip(ask.legs, contracts, intents, strict=True):
@@ -234,7 +240,8 @@ class Exchange:
         self._set(order, status)
         self._tell(status, order)
 
-    def _end(self, order: Order, status: str) -> None:
+    def end(self, order: Order, status: str) -> None:
+        """It works no more."""
         self._set(order, status)
         self._finish(order)
         self._tell(status, order)

@@ -17,10 +17,12 @@ from simulator.filters import (
     words,
 )
 from simulator.refusal import not_found
+from simulator.rows import readable
 from simulator.times import new_york_moment
 
 Json = dict[str, object]
 TRADE_KINDS: Final = ("FILL",)
+CATEGORIES: Final = ("trade_activity", "non_trade_activity")
 ACTIVITIES_MAX = 100
 
 
@@ -123,15 +125,22 @@ def _position(exchange: Exchange, symbol: str) -> Json:
 
 
 def activities(exchange: Exchange, query: Query, kind: str) -> list[Json]:
-    """GET /v2/account/activities and /{type}: newest first unless direction=asc."""
+    """GET /v2/account/activities and /{type}: newest first unless direction=asc.
+
+    A page never ends between two rows of one id, else the second would be read never or for ever:
+    it is then one longer.
+    """
     size = whole(query, "page_size", ACTIVITIES_MAX, ACTIVITIES_MAX)
+    if query.get("date") and not query.get("page_size"):
+        size = len(exchange.book.activities) + 1
     kinds = {kind} if kind else set(words(query, "activity_types"))
     if kinds and query.get("category"):
         raise BadQuery("category and activity_types exclude each other")
+    choice(query, "category", CATEGORIES, CATEGORIES[0])
     low, high = _activity_window(query)
     found = [
         done
-        for done in exchange.book.activities
+        for done in readable(exchange.book.activities, exchange.now)
         if (not kinds or done.kind in kinds) and low <= done.at < high and _in_category(done, query)
     ]
     if choice(query, "direction", ("asc", "desc"), "desc") == "desc":
@@ -139,7 +148,9 @@ def activities(exchange: Exchange, query: Query, kind: str) -> list[Json]:
     token = query.get("page_token")
     if token:
         seen = [place for place, done in enumerate(found) if done.id == token]
-        found = found[seen[0] + 1 :] if seen else []
+        found = found[seen[-1] + 1 :] if seen else []
+    while 0 < size < len(found) and found[size].id == found[size - 1].id:
+        size += 1
     return [wire.activity(done) for done in found[:size]]
 
 

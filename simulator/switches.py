@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
+SETTLE_MINUTES_MAX = 900  # 07:00 of the next day: before anything can be traded
+
 
 class BadSwitch(ValueError):
     """A switch that does not exist, or a value that it cannot take."""
@@ -29,6 +31,22 @@ class ExpiryGreeks(StrEnum):
     ZERO = "zero"  # greeks of zero, and no volatility
 
 
+class SellOut(StrEnum):
+    UNSUPPORTED = "unsupported"  # what the account has not the shares or the cash for
+    EVERYTHING = "everything"  # all that expires; seen on paper accounts
+    NOTHING = "nothing"
+
+
+class RowsAt(StrEnum):
+    MORNING = "morning"  # what the night did is to be read at 01:10 New York of the next day
+    AT_ONCE = "at_once"
+
+
+class ExercisePosts(StrEnum):
+    AT_ONCE = "at_once"
+    NIGHT = "night"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Switches:
     """How this broker behaves."""
@@ -45,11 +63,42 @@ class Switches:
     #: Option snapshots carry dailyBar and prevDailyBar, at the price of reading the whole day.
     snapshot_daily_bars: bool = False
 
+    # Expiry, exercise and assignment
+    #: On an early close the last minutes for opening and the sell-out keep their distance from the
+    #: close; else they stay at their time of a whole day, after such a close.
+    cutoffs_follow_close: bool = True
+    sell_out: SellOut = SellOut.UNSUPPORTED
+    #: From the close to the run that moves contracts, shares and cash; documented: overnight.
+    settle_minutes: int = 120
+    activity_rows: RowsAt = RowsAt.MORNING
+    #: Hours that such a row can be read after its created_at; the documentation promises none.
+    activity_hours_late: int = 0
+    #: An exercise and its trade of shares are rows of one id, as in the published sample.
+    pairs_share_id: bool = True
+    #: A lapsed short contract shows a negative qty; both signs have been seen.
+    expired_shorts_negative: bool = False
+    exercise_posts: ExercisePosts = ExercisePosts.AT_ONCE
+    #: Chance a night of one short contract that has no time value left; 0: nobody exercises early.
+    early_assignment: float = 0.05
+    #: Of whatever the broker draws.
+    seed: int = 7
+
+    # Money that a paper account never sees
+    fees: bool = False
+    dividends: bool = False
+
     def __post_init__(self) -> None:
-        if not 0 <= self.partial_share <= 1:
-            raise BadSwitch("partial_share must be from 0 to 1")
+        for name in ("partial_share", "early_assignment"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadSwitch(f"{name} must be from 0 to 1")
         if not 0 <= self.indicative_off_cents <= 100:
             raise BadSwitch("indicative_off_cents must be from 0 to 100")
+        if not 0 <= self.settle_minutes <= SETTLE_MINUTES_MAX:
+            raise BadSwitch(f"settle_minutes must be from 0 to {SETTLE_MINUTES_MAX}")
+        if self.activity_hours_late < 0:
+            raise BadSwitch("activity_hours_late must be 0 or more")
+        if self.seed < 0:
+            raise BadSwitch("seed must be 0 or more")
 
 
 def with_words(switches: Switches, words: dict[str, object]) -> Switches:

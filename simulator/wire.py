@@ -237,34 +237,44 @@ def position(held: Position, book: Book, last_close: Decimal | None) -> Json:
 
 
 def activity(done: Activity) -> Json:
-    shown: Json = {"id": done.id, "activity_type": done.kind, "symbol": done.symbol}
+    shown: Json = {"id": done.id, "activity_type": done.kind}
+    if done.symbol:
+        shown["symbol"] = done.symbol
     if done.kind == "FILL":
-        return shown | {
-            "transaction_time": rfc3339(done.at),
-            "type": "fill",
-            "price": _price(done.price),
-            "qty": plain(done.qty),
-            "side": done.side,
-            "leaves_qty": str(done.leaves_qty),
-            "order_id": done.order_id,
-            "cum_qty": str(done.cum_qty),
-            "order_status": "filled",
-        }
-    texts = {"OPEXC": "Exercise", "OPASN": "Assignment", "OPTRD": "Trade", "OPEXP": "Expiry"}
+        # Only a row that was changed later says so.
+        changed = {} if done.status == "executed" else {"status": done.status}
+        return shown | changed | _fill(done)
     shown |= {
         "date": done.day.isoformat(),
         "net_amount": money(done.net_usd or Decimal(0)),
-        "description": f"Option {texts[done.kind]}",
-        "qty": plain(done.qty),
-        "status": "executed",
+        "description": done.description,
+        "status": done.status,
         "created_at": rfc3339(done.at),
         "currency": "USD",
     }
-    if done.price is not None:
-        shown["price"] = _price(done.price)
-    if done.group_id is not None:
-        shown["group_id"] = done.group_id
-    return shown
+    qty = done.qty if done.shown_qty is None else done.shown_qty
+    further: Json = {
+        "qty": plain(qty) if qty else None,
+        "price": _price(done.price),
+        "group_id": done.group_id,
+        "activity_sub_type": done.sub_kind or None,
+        "per_share_amount": _price(done.per_share_usd),
+    }
+    return shown | {key: value for key, value in further.items() if value is not None}
+
+
+def _fill(done: Activity) -> Json:
+    return {
+        "transaction_time": rfc3339(done.at),
+        "type": "fill",
+        "price": _price(done.price),
+        "qty": plain(done.qty),
+        "side": done.side,
+        "leaves_qty": str(done.leaves_qty),
+        "order_id": done.order_id,
+        "cum_qty": str(done.cum_qty),
+        "order_status": "filled",
+    }
 
 
 def _moment(at: int | None) -> str | None:

@@ -683,6 +683,7 @@ def test_a_holiday_has_no_end_of_day(pipeline, simulator):
 
 WEEK_LATER = date(2026, 11, 27)
 WEEK_LATER_CLOSE = datetime(2026, 11, 27, 18, 0, tzinfo=UTC)
+NEXT_MORNING = datetime(2026, 11, 28, 7, 0, tzinfo=UTC)
 
 
 def hold_to_expiry(pipeline, simulator, bent, close):
@@ -703,7 +704,7 @@ def hold_to_expiry(pipeline, simulator, bent, close):
     )
     assert {c.last_day for c in contracts} == {WEEK_LATER}
     bent.closes[WEEK_LATER] = close([c.strike for c in contracts])
-    simulator.advance(WEEK_LATER_CLOSE + timedelta(minutes=5))
+    simulator.advance(NEXT_MORNING)  # the broker's books tell what a night did hours later
     assert pipeline.run_end_of_day(WEEK_LATER_CLOSE) is None
     assert_books_equal(pipeline)
 
