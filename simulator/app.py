@@ -4,19 +4,22 @@ import json
 import os
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from decimal import Decimal
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from simulator import routes_data, routes_trading, wire
 from simulator.exchange import ClockError, Exchange
 from simulator.filters import BadQuery, Query
 from simulator.pace import Pace
 from simulator.refusal import MALFORMED, NOT_FOUND, Refusal, malformed
+from simulator.sockets import Sockets
+from simulator.streams import Streams
 from simulator.symbols import plain
 from simulator.times import parse_moment, rfc3339, rfc3339_short
 
@@ -66,9 +69,10 @@ class Json(JSONResponse):
 class Server:
     """One exchange behind HTTP. Requests are answered one at a time, in order."""
 
-    def __init__(self, exchange: Exchange, pace: Pace) -> None:
+    def __init__(self, exchange: Exchange, pace: Pace, streams: Streams) -> None:
         self.exchange = exchange
         self.pace = pace
+        self.sockets = Sockets(streams, self.may_ask, self._catch_up, lambda: self.pace.speed > 0)
         self.keys = (os.environ.get("SIMULATOR_KEY_ID"), os.environ.get("SIMULATOR_SECRET_KEY"))
 
     def read(self, answer: Answer, *, is_data: bool) -> Endpoint:
@@ -102,17 +106,27 @@ class Server:
         return guard
 
     def _may_ask(self, request: Request) -> bool:
-        given = (
-            request.headers.get("APCA-API-KEY-ID", ""),
-            request.headers.get("APCA-API-SECRET-KEY", ""),
+        headers = request.headers
+        return self.may_ask(
+            headers.get("APCA-API-KEY-ID", ""), headers.get("APCA-API-SECRET-KEY", "")
         )
+
+    def may_ask(self, key: str, secret: str) -> bool:
+        """Whether these are the account's keys."""
+        given = (key, secret)
         if not all(given):
             return False
         pairs = zip(given, self.keys, strict=True)
         return all(
-            wanted is None or secrets.compare_digest(got.encode(), wanted.encode())
+            wanted is None
+            or secrets.compare_digest(got.encode(errors="surrogatepass"), wanted.encode())
             for got, wanted in pairs
         )
+
+    def _catch_up(self) -> None:
+        """Live through what the clock has passed; at the calendar's end it stands still."""
+        with suppress(ClockError):
+            self.exchange.advance(self.pace.now(self.exchange.now))
 
     # What changes something
 
@@ -121,6 +135,7 @@ class Server:
         order = self.exchange.place(await _body(request))
         shown = wire.order(order)
         self.exchange.route()
+        await self.sockets.hurry()
         return Json(shown)
 
     async def cancel(self, request: Request) -> Response:
@@ -210,10 +225,14 @@ async def _no_such_endpoint(request: Request, problem: Exception) -> Response:
     return Json(body, status_code=404)
 
 
-def create_app(exchange: Exchange, pace: Pace | None = None) -> Starlette:
+def create_app(
+    exchange: Exchange, pace: Pace | None = None, streams: Streams | None = None
+) -> Starlette:
     """Every endpoint of one exchange."""
-    server = Server(exchange, pace or Pace(0, exchange.now))
-    routes = [
+    streams = Streams(exchange) if streams is None else streams
+    server = Server(exchange, pace or Pace(0, exchange.now), streams)
+    routes: list[BaseRoute] = [
+        *server.sockets.routes(),
         Route("/sim/health", server.health, methods=["GET"]),
         Route("/sim/clock", server.guarded(server.move_clock), methods=["POST"]),
         Route("/sim/state", server.guarded(server.state), methods=["GET"]),

@@ -16,7 +16,7 @@ from simulator.sessions import Session, Sessions
 from simulator.switches import Switches
 from simulator.symbols import Contract
 from simulator.times import MINUTE, utc
-from simulator.updates import Execution, Listener, Update
+from simulator.updates import Execution, Listener, Update, Watcher
 
 GTC_DAYS = 90
 
@@ -41,6 +41,7 @@ class Exchange:
         self.market = market
         self.switches = switches or Switches()
         self.listeners: list[Listener] = []
+        self.watchers: list[Watcher] = []
         self.sessions = sessions
         self.now = start
         self.book = Book(account=account, cash_start=cash, cash=cash, equity_last=cash)
@@ -71,9 +72,15 @@ class Exchange:
         if to > self.sessions.bounds()[1]:
             raise ClockError(f"the calendar ends before {utc(to).isoformat()}")
         while (event := self._next_event(to)) is not None:
-            self.now = event
+            self._stand_at(event)
             self._live_through(event)
-        self.now = to
+        self._stand_at(to)
+
+    def _stand_at(self, moment: int) -> None:
+        before, self.now = self.now, moment
+        if moment > before:
+            for watcher in self.watchers:
+                watcher(before, moment)
 
     def _next_event(self, to: int) -> int | None:
         session = self.session

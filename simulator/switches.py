@@ -26,10 +26,31 @@ class Switches:
     fills: FillMode = FillMode.PAPER
     #: Share of eligible orders that fill in parts; the real paper account's is 0.1.
     partial_share: float = 0.0
+    #: trade_updates in binary frames, as on paper; else in text frames.
+    trade_updates_binary: bool = True
+    #: Whether an order that is accepted in the session is told as pending_new before new.
+    trade_updates_pending_new: bool = False
+    #: Whether each leg has its own event after that of its parent, with the same execution_id.
+    trade_updates_of_legs: bool = False
+    #: Connections to /stream at a time, more are refused with HTTP 429; 0 is no limit.
+    stream_trading_connections_max: int = 0
+    #: Connections to one data stream at a time, more get error 406; 0 is no limit.
+    stream_data_connections_max: int = 1
+    #: Whether the subscription has opra and sip; without it they answer error 409.
+    stream_paid_feeds: bool = True
+    #: Error 405 beyond these: the basic plan's.
+    stream_stock_symbols_max: int = 30
+    stream_option_quotes_max: int = 200
+    #: Frames that wait for a slow client before it is dropped with error 407.
+    stream_waiting_max: int = 1024
+    #: Real time in which a data stream's client must have sent its keys; then error 404.
+    stream_auth_s: float = 10.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.partial_share <= 1:
             raise BadSwitch("partial_share must be from 0 to 1")
+        if self.stream_waiting_max < 1:
+            raise BadSwitch("stream_waiting_max must be at least 1")
 
 
 def with_words(switches: Switches, words: dict[str, object]) -> Switches:
