@@ -23,6 +23,8 @@ GRACE_S = 2.0
 TICK_S = 0.25
 #: What a request waits at most for its trade updates to leave, where a fault wants them first.
 HURRY_S = 1.0
+#: uvicorn logs a refused handshake as an error of ours unless its connection has ended by then.
+REFUSED_S = 0.01
 LOG = logging.getLogger("simulator")
 
 
@@ -132,6 +134,7 @@ class Sockets:
             inbox = self.streams.open(path)
         except StreamRefused as problem:
             await websocket.send_denial_response(Response(status_code=problem.status))
+            await asyncio.sleep(REFUSED_S)
             return
         try:
             await websocket.accept()

@@ -111,9 +111,8 @@ class Streams:
         frames = [wire_stream.trade_update(update)]
         if switches.trade_updates_of_legs:
             frames += wire_stream.leg_updates(update)
-        event = Event(
-            word=update.event, at=update.at, frames=tuple(frames), order_id=update.order.id
-        )
+        now = self.exchange.now
+        event = Event(word=update.event, at=now, frames=tuple(frames), order_id=update.order.id)
         line = self._lines[TRADING]
         line.remember(event)
         self._tell(line, event, [i for i in self._on(TRADING) if TRADE_UPDATES in i.wanted])

@@ -27,6 +27,7 @@ from db.session import engine
 from simulator.app import create_app
 from simulator.exchange import Exchange
 from simulator.market import Market
+from simulator.pace import Pace
 from simulator.replay import open_replay
 from simulator.sessions import Sessions
 from simulator.streams import Streams
@@ -142,12 +143,12 @@ class Simulator:
         self.exchange.advance(int(Decimal(moment.timestamp()) * 10**9))
 
 
-def serve(exchange: Exchange) -> Iterator[Simulator]:
+def serve(exchange: Exchange, pace: Pace | None = None) -> Iterator[Simulator]:
     """The exchange over real HTTP on a free port of loopback."""
     streams = Streams(exchange)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(exchange, streams=streams),
+            create_app(exchange, pace, streams),
             port=0,
             log_level="warning",
             lifespan="off",
