@@ -226,9 +226,9 @@ async def _no_such_endpoint(request: Request, problem: Exception) -> Response:
 
 
 def create_app(
-    exchange: Exchange, pace: Pace | None = None, streams: Streams | None = None
+    exchange: Exchange, pace: Pace | None = None, *, streams: Streams | None = None
 ) -> Starlette:
-    """Every endpoint of one exchange."""
+    """Every endpoint of one exchange, and its streams, which may be read in process as well."""
     streams = Streams(exchange) if streams is None else streams
     server = Server(exchange, pace or Pace(0, exchange.now), streams)
     routes: list[BaseRoute] = [

@@ -9,6 +9,7 @@ from decimal import Decimal
 from simulator import checks, fills, settlement
 from simulator.accounting import Figures, figures
 from simulator.book import Activity, Book, Order
+from simulator.faults import Faults
 from simulator.intake import OrderAsk, parse
 from simulator.market import Market, Quote, quote_of
 from simulator.refusal import bad_parameter, not_found, unprocessable
@@ -38,6 +39,7 @@ class Exchange:
         start: int,
         switches: Switches | None = None,
     ) -> None:
+        self.faults = Faults()
         self.market = market
         self.switches = switches or Switches()
         self.listeners: list[Listener] = []

@@ -9,9 +9,13 @@ from typing import Protocol
 from simulator import wire_stream
 from simulator.inbox import Inbox
 from simulator.streams import IEX, PAID, SIP, TRADE_UPDATES, Streams
+from simulator.switches import DataPlan
 
 MayAsk = Callable[[str, str], bool]  # key and secret
 SYMBOL_LENGTH_MAX = 32
+#: Error 405 beyond these. The better plan has no limit on stocks.
+BASIC_STOCKS_MAX = 30
+OPTION_QUOTES_MAX = {DataPlan.BASIC: 200, DataPlan.PLUS: 1000}
 OPTION_CHANNELS = ("trades", "quotes")
 STOCK_CHANNELS = (*OPTION_CHANNELS, "bars", "updatedBars", "dailyBars", "statuses", "lulds")
 #: Those that no client asks for: they come with the trades.
@@ -106,6 +110,7 @@ class MarketTalk:
         self._may_ask = may_ask
         self._is_stock = inbox.path in {IEX, SIP}
         self._channels = STOCK_CHANNELS if self._is_stock else OPTION_CHANNELS
+        self._plan = streams.exchange.switches.data_plan
 
     def greet(self) -> None:
         self._inbox.put([{"T": "success", "msg": "connected"}])
@@ -143,7 +148,7 @@ class MarketTalk:
             self._error(403)
         elif not _admits(self._may_ask, key, secret):
             self._error(402)
-        elif path in PAID and not self._streams.exchange.switches.stream_paid_feeds:
+        elif path in PAID and self._plan is DataPlan.BASIC:
             self._fail(409)
         elif self._streams.is_full(path):
             self._fail(406)
@@ -180,11 +185,10 @@ class MarketTalk:
         return 0 if asked else 400
 
     def _is_beyond(self, wanted: dict[str, set[str]]) -> bool:
-        switches = self._streams.exchange.switches
         if not self._is_stock:
-            return len(wanted.get("quotes", set())) > switches.stream_option_quotes_max
+            return len(wanted.get("quotes", set())) > OPTION_QUOTES_MAX[self._plan]
         symbols = set().union(*wanted.values()) - {"*"}
-        return len(symbols) > switches.stream_stock_symbols_max
+        return self._plan is DataPlan.BASIC and len(symbols) > BASIC_STOCKS_MAX
 
     def _subscription(self) -> wire_stream.Json:
         """The full set."""

@@ -13,11 +13,10 @@ from collections.abc import Iterable
 
 from simulator import wire_stream
 from simulator.exchange import Exchange
-from simulator.faults import Faults
 from simulator.inbox import End, Inbox
 from simulator.stream_faults import TOO_MANY, Event, Line
+from simulator.stream_news import DELAYED_TRADES, OPTION_TRADES, News, Told
 from simulator.symbols import is_option_symbol
-from simulator.tape import DELAYED_TRADES, OPTION_TRADES, Tape, Told
 from simulator.updates import Update
 from simulator.wire_stream import Json
 
@@ -41,12 +40,11 @@ class StreamRefused(Exception):
 class Streams:
     """Listens to an exchange and tells its inboxes, through whatever faults are armed."""
 
-    def __init__(self, exchange: Exchange, faults: Faults | None = None) -> None:
+    def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        self.faults = Faults() if faults is None else faults
         self.inboxes: list[Inbox] = []
-        self._lines = {path: Line(path, self.faults) for path in PATHS}
-        self._tape = Tape(exchange.market)
+        self._lines = {path: Line(path, exchange.faults) for path in PATHS}
+        self._news = News(exchange.market)
         exchange.listeners.append(self._on_update)
         exchange.watchers.append(self._on_moved)
 
@@ -80,9 +78,10 @@ class Streams:
 
     def want(self, inbox: Inbox, wanted: dict[str, set[str]]) -> None:
         """The whole set, by channel."""
-        inbox.wanted = {channel: symbols for channel, symbols in wanted.items() if symbols}
+        asked = {channel: symbols for channel, symbols in wanted.items() if symbols}
         if inbox.path != TRADING:
-            self._tape.watch(inbox.wanted, self.exchange.now)
+            self._news.watch(asked, self.exchange.now)
+        inbox.wanted = asked
 
     def is_full(self, path: str) -> bool:
         """Whether a data stream has all the connections it may have."""
@@ -134,14 +133,14 @@ class Streams:
     # Market data
 
     def _on_moved(self, before: int, now: int) -> None:
-        listening = [i for i in self.inboxes if i.path != TRADING and i.wanted and i.is_admitted]
+        listening = [i for i in self.inboxes if i.path != TRADING and i.wanted and i.ended is None]
         if not listening:
             return
         wanted: dict[str, set[str]] = {}
         for inbox in listening:
             for channel, symbols in inbox.wanted.items():
                 wanted.setdefault(_source(inbox.path, channel), set()).update(symbols)
-        told = self._tape.moved(wanted, before, now)
+        told = self._news.moved(wanted, before, now)
         for inbox in listening:
             messages = _of(inbox, told)
             for start in range(0, len(messages), FRAME_MESSAGES_MAX):
@@ -152,7 +151,7 @@ class Streams:
 
 
 def _source(path: str, channel: str) -> str:
-    """What the tape calls this channel."""
+    """What `News` calls this channel."""
     if channel != "trades":
         return channel
     return {INDICATIVE: DELAYED_TRADES, OPRA: OPTION_TRADES}.get(path, channel)

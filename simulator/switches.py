@@ -19,6 +19,11 @@ class FillMode(StrEnum):
     QUEUE = "queue"  # better than the far side, towards the mid, after a wait
 
 
+class DataPlan(StrEnum):
+    PLUS = "plus"  # opra and sip at once
+    BASIC = "basic"  # indicative and iex; opra and the last 15 minutes of sip are refused
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Switches:
     """How this broker behaves."""
@@ -26,6 +31,8 @@ class Switches:
     fills: FillMode = FillMode.PAPER
     #: Share of eligible orders that fill in parts; the real paper account's is 0.1.
     partial_share: float = 0.0
+    #: What the account may read without delay.
+    data_plan: DataPlan = DataPlan.PLUS
     #: trade_updates in binary frames, as on paper; else in text frames.
     trade_updates_binary: bool = True
     #: Whether an order that is accepted in the session is told as pending_new before new.
@@ -36,11 +43,6 @@ class Switches:
     stream_trading_connections_max: int = 0
     #: Connections to one data stream at a time, more get error 406; 0 is no limit.
     stream_data_connections_max: int = 1
-    #: Whether the subscription has opra and sip; without it they answer error 409.
-    stream_paid_feeds: bool = True
-    #: Error 405 beyond these: the basic plan's.
-    stream_stock_symbols_max: int = 30
-    stream_option_quotes_max: int = 200
     #: Frames that wait for a slow client before it is dropped with error 407.
     stream_waiting_max: int = 1024
     #: Real time in which a data stream's client must have sent its keys; then error 404.

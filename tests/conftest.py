@@ -148,7 +148,7 @@ def serve(exchange: Exchange, pace: Pace | None = None) -> Iterator[Simulator]:
     streams = Streams(exchange)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(exchange, pace, streams),
+            create_app(exchange, pace, streams=streams),
             port=0,
             log_level="warning",
             lifespan="off",

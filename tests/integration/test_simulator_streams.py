@@ -20,7 +20,7 @@ from simulator.pace import Pace
 from simulator.sessions import Sessions
 from simulator.sockets import Sockets
 from simulator.streams import PATHS, Streams
-from simulator.switches import Switches
+from simulator.switches import Switches, with_words
 from simulator.synthetic import Synthetic
 from simulator.times import DAY, MINUTE, new_york_moment, parse_moment
 from tests.conftest import MADE_UP_DAY, serve
@@ -87,7 +87,7 @@ def served(market, **switches):
         account="SIM000001",
         cash=Decimal(100_000),
         start=TEN,
-        switches=Switches(**switches),
+        switches=with_words(Switches(), switches),
     )
     yield from serve(exchange)
 
@@ -375,17 +375,19 @@ def test_error_404_and_the_end_when_no_keys_come_in_time(market):
 
 
 def test_error_405_leaves_the_set_as_it_was(market):
-    with served(market, stream_stock_symbols_max=2, stream_option_quotes_max=1) as simulator:
+    names = [f"S{number}" for number in range(201)]
+    with served(market, data_plan="basic") as simulator:
         with client(simulator, IEX) as one:
             one.ask(AUTH)
-            one.ask({"action": "subscribe", "quotes": ["A", "B"], "bars": ["B", "*"]})
-            assert an_error(405, one.ask({"action": "subscribe", "trades": ["C"]}))
-            (answer,) = one.ask({"action": "unsubscribe", "trades": ["Z"]})
-            assert (answer["quotes"], answer["trades"]) == (["A", "B"], [])
-        with client(simulator, OPRA) as one:
+            one.ask({"action": "subscribe", "quotes": names[:29], "bars": ["S29", "S0", "*"]})
+            assert an_error(405, one.ask({"action": "subscribe", "trades": ["S30"]}))
+            (answer,) = one.ask({"action": "unsubscribe", "trades": ["S31"]})
+            assert (answer["quotes"], answer["trades"]) == (sorted(names[:29]), [])
+        with client(simulator, INDICATIVE) as one:
             one.ask(AUTH)
-            assert one.ask({"action": "subscribe", "trades": ["A", "B"]})[0]["trades"]
-            assert an_error(405, one.ask({"action": "subscribe", "quotes": ["A", "B"]}))
+            assert one.ask({"action": "subscribe", "trades": names})[0]["trades"]
+            assert one.ask({"action": "subscribe", "quotes": names[:200]})[0]["quotes"]
+            assert an_error(405, one.ask({"action": "subscribe", "quotes": names[200:]}))
 
 
 def test_error_406_for_the_second_connection_to_the_same_stream_and_no_other(at_ten):
@@ -441,7 +443,7 @@ def heard_to_the_end(one):
 
 @pytest.mark.parametrize("path", [OPRA, SIP])
 def test_error_409_for_a_paid_feed_without_its_subscription(path, market):
-    with served(market, stream_paid_feeds=False) as simulator:
+    with served(market, data_plan="basic") as simulator:
         with client(simulator, path) as one:
             assert an_error(409, one.ask(AUTH))
             assert one.is_closed()
@@ -517,7 +519,7 @@ def test_a_path_that_is_no_stream_is_refused(at_ten):
 
 
 def test_a_refused_connection_sees_its_status_at_the_handshake(at_ten, caplog):
-    at_ten.streams.faults.arm(Fault(kind=FaultKind.STREAM_REFUSE, path="/stream"))
+    at_ten.exchange.faults.arm(Fault(kind=FaultKind.STREAM_REFUSE, path="/stream"))
     with pytest.raises(InvalidStatus) as refused, client(at_ten, "/stream"):
         pass
     assert refused.value.response.status_code == 429
@@ -531,7 +533,7 @@ def test_a_stream_that_goes_down_closes_its_sockets_and_comes_back(at_ten):
     with client(at_ten, "/stream") as one:
         one.ask(AUTH)
         one.ask(LISTEN)
-        at_ten.streams.faults.arm(fault)
+        at_ten.exchange.faults.arm(fault)
         buy(at_ten)
         assert one.is_closed()
         assert one.code == 1012
@@ -544,7 +546,7 @@ def test_a_stream_that_goes_down_closes_its_sockets_and_comes_back(at_ten):
 
 
 def test_every_event_fault_reaches_the_socket(at_ten):
-    faults = at_ten.streams.faults
+    faults = at_ten.exchange.faults
     with client(at_ten, "/stream") as one:
         one.ask(AUTH)
         one.ask(LISTEN)
@@ -578,7 +580,7 @@ def test_a_fill_can_be_made_to_leave_before_the_answer_of_its_request(market):
     async def post(*, is_hurried):
         if is_hurried:
             settings = {"before_answer": 1}
-            streams.faults.arm(Fault(kind=FaultKind.STREAM_REORDER, settings=settings))
+            exchange.faults.arm(Fault(kind=FaultKind.STREAM_REORDER, settings=settings))
         body = {"symbol": PUT, "qty": "1", "side": "buy", "type": "market"}
         exchange.place(body | {"time_in_force": "day"})
         exchange.route()

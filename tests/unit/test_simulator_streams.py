@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from simulator.exchange import Exchange
-from simulator.faults import Fault, FaultKind, Faults
+from simulator.faults import Fault, FaultKind
 from simulator.inbox import End, Inbox
 from simulator.sessions import Sessions
 from simulator.streams import PATHS, StreamRefused, Streams
@@ -73,7 +73,7 @@ def events(inbox):
 
 
 def arm(streams, kind, **more):
-    streams.faults.arm(Fault(kind=kind, **more))
+    streams.exchange.faults.arm(Fault(kind=kind, **more))
 
 
 # Trade updates
@@ -306,7 +306,7 @@ def test_a_duplicate_comes_twice_and_is_the_same(exchange, streams):
     new, fill, again = data(inbox)
     assert fill == again
     assert (new["event"], fill["event"]) == ("new", "fill")
-    assert streams.faults.fired[FaultKind.STREAM_DUPLICATE] == 1
+    assert streams.exchange.faults.fired[FaultKind.STREAM_DUPLICATE] == 1
 
 
 def test_a_replay_tells_the_whole_order_again_after_it_closed(exchange, streams):
@@ -400,7 +400,7 @@ def test_a_connection_is_refused_as_often_as_the_fault_says(path, streams):
         with pytest.raises(StreamRefused, match="403"):
             streams.subscribe(path)
     assert streams.subscribe(path).ended is None
-    assert streams.faults.fired[FaultKind.STREAM_REFUSE] == 2
+    assert streams.exchange.faults.fired[FaultKind.STREAM_REFUSE] == 2
 
 
 def test_no_fault_fires_while_nobody_listens(exchange, streams):
@@ -409,15 +409,14 @@ def test_no_fault_fires_while_nobody_listens(exchange, streams):
             arm(streams, kind)
     buy(exchange)
     exchange.advance(TEN + MINUTE)
-    assert not streams.faults.fired
+    assert not streams.exchange.faults.fired
 
 
 def test_what_is_skipped_is_counted_in_chances(market):
     exchange = an_exchange(market)
-    faults = Faults()
-    streams = Streams(exchange, faults)
+    streams = Streams(exchange)
     inbox = streams.subscribe("/stream")
-    faults.arm(Fault(kind=FaultKind.STREAM_DROP, skip=1))
+    exchange.faults.arm(Fault(kind=FaultKind.STREAM_DROP, skip=1))
     for _ in range(3):
         buy(exchange)
     assert events(inbox) == ["new", "fill", "new", "new", "fill"]

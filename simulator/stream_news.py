@@ -33,8 +33,8 @@ class Span:
     now: int
 
 
-class Tape:
-    """One market's news. Remembers the quotes it told last, to tell those that changed."""
+class News:
+    """One market's. Remembers the quotes it told last, to tell those that changed."""
 
     def __init__(self, market: Market) -> None:
         self._market = market
@@ -150,7 +150,7 @@ def statuses(span: Span, symbol: str) -> list[Json]:
     return [wire_stream.status(symbol, span.now, halted=halted(symbol, span.now))]
 
 
-#: Quotes are the tape's own. No market here has late trades, so updatedBars stay silent.
+#: Quotes are told by `News` itself. No market here has late trades, so updatedBars stay silent.
 CHANNELS: dict[str, Callable[[Span, str], list[Json]]] = {
     "trades": stock_trades,
     OPTION_TRADES: option_trades,
