@@ -23,6 +23,7 @@ class Inbox:
         self.path = path
         self.wanted: dict[str, set[str]] = {}  # channel -> symbols
         self.is_admitted = False  # has shown its keys
+        self.is_remote = False  # a socket takes the frames out
         self.ended: End | None = None
         self.wake: Callable[[], None] = lambda: None
         self._waiting: deque[Frame] = deque()

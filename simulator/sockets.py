@@ -44,7 +44,7 @@ class Connection:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._look)
 
-        inbox.wake = wake
+        inbox.wake, inbox.is_remote = wake, True
 
     async def run(self, auth_s: float, tick: Callable[[], Coroutine[None, None, None]]) -> None:
         """Until either side has had enough."""
@@ -168,7 +168,7 @@ class Sockets:
         """Let trade updates leave before the answer to the request that caused them."""
         if not self.streams.hurries():
             return
-        inboxes = [inbox for inbox in self.streams.inboxes if inbox.path == TRADING]
+        inboxes = [i for i in self.streams.inboxes if i.path == TRADING and i.is_remote]
         with suppress(TimeoutError):
             async with asyncio.timeout(HURRY_S):
                 while not all(inbox.is_empty for inbox in inboxes):

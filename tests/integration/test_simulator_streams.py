@@ -570,6 +570,7 @@ def test_a_fill_can_be_made_to_leave_before_the_answer_of_its_request(market):
     pace = Pace(0, TEN)
     sockets = Sockets(streams, lambda *_: True, lambda: None, lambda: pace.speed > 0)
     inbox = streams.subscribe("/stream")
+    inbox.is_remote = True
     left = []
 
     async def writer():
