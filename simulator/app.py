@@ -72,8 +72,8 @@ class Server:
     def __init__(self, exchange: Exchange, pace: Pace, streams: Streams) -> None:
         self.exchange = exchange
         self.pace = pace
-        self.sockets = Sockets(streams, self.may_ask, self._catch_up, lambda: self.pace.speed > 0)
         self.keys = (os.environ.get("SIMULATOR_KEY_ID"), os.environ.get("SIMULATOR_SECRET_KEY"))
+        self.sockets = Sockets(streams, self.keys, self._catch_up, lambda: self.pace.speed > 0)
 
     def read(self, answer: Answer, *, is_data: bool) -> Endpoint:
         """An endpoint that changes nothing."""
@@ -106,20 +106,15 @@ class Server:
         return guard
 
     def _may_ask(self, request: Request) -> bool:
-        headers = request.headers
-        return self.may_ask(
-            headers.get("APCA-API-KEY-ID", ""), headers.get("APCA-API-SECRET-KEY", "")
+        given = (
+            request.headers.get("APCA-API-KEY-ID", ""),
+            request.headers.get("APCA-API-SECRET-KEY", ""),
         )
-
-    def may_ask(self, key: str, secret: str) -> bool:
-        """Whether these are the account's keys."""
-        given = (key, secret)
         if not all(given):
             return False
         pairs = zip(given, self.keys, strict=True)
         return all(
-            wanted is None
-            or secrets.compare_digest(got.encode(errors="surrogatepass"), wanted.encode())
+            wanted is None or secrets.compare_digest(got.encode(), wanted.encode())
             for got, wanted in pairs
         )
 

@@ -3,6 +3,7 @@ or rude, holds up the exchange or another client."""
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
@@ -13,9 +14,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from simulator import stream_codec
 from simulator.inbox import End, Inbox
 from simulator.stream_codec import Codec, Garbled
-from simulator.stream_talk import MarketTalk, MayAsk, Talk, TradingTalk
+from simulator.stream_talk import MarketTalk, Talk, TradingTalk
 from simulator.streams import IEX, PATHS, SIP, TRADING, StreamRefused, Streams
 
+Keys = tuple[str | None, str | None]
 CLOSE_CODES = {End.CLOSED: 1000, End.SLOW: 1008, End.DOWN: 1012}
 #: What a client that does not read has to take the last frames.
 GRACE_S = 2.0
@@ -116,12 +118,12 @@ class Sockets:
     def __init__(
         self,
         streams: Streams,
-        may_ask: MayAsk,
+        keys: Keys,
         catch_up: Callable[[], None],
         runs: Callable[[], bool],
     ) -> None:
         self.streams = streams
-        self._may_ask = may_ask
+        self._keys = keys
         self._catch_up = catch_up
         self._runs = runs
 
@@ -138,9 +140,7 @@ class Sockets:
             return
         try:
             await websocket.accept()
-            talk = (TradingTalk if path == TRADING else MarketTalk)(
-                self.streams, inbox, self._may_ask
-            )
+            talk = (TradingTalk if path == TRADING else MarketTalk)(self.streams, inbox, self._fits)
             connection = Connection(websocket, inbox, talk, self._codec(websocket))
             await connection.run(self.streams.exchange.switches.stream_auth_s, self._tick)
         finally:
@@ -157,6 +157,14 @@ class Sockets:
         if kind == "application/json":
             return stream_codec.MSGPACK_ONLY
         return stream_codec.MSGPACK
+
+    def _fits(self, key: str, secret: str) -> bool:
+        """Whether these are the account's; any will do where none are wanted, but some."""
+        return bool(key and secret) and all(
+            wanted is None
+            or secrets.compare_digest(given.encode(errors="surrogatepass"), wanted.encode())
+            for given, wanted in zip((key, secret), self._keys, strict=True)
+        )
 
     async def _tick(self) -> None:
         while True:

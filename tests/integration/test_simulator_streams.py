@@ -567,8 +567,7 @@ def test_every_event_fault_reaches_the_socket(at_ten):
 def test_a_fill_can_be_made_to_leave_before_the_answer_of_its_request(market):
     exchange = Exchange(*market, account="SIM000001", cash=Decimal(100_000), start=TEN)
     streams = Streams(exchange)
-    pace = Pace(0, TEN)
-    sockets = Sockets(streams, lambda *_: True, lambda: None, lambda: pace.speed > 0)
+    sockets = Sockets(streams, (None, None), lambda: None, lambda: False)
     inbox = streams.subscribe("/stream")
     inbox.is_remote = True
     left = []
