@@ -87,7 +87,7 @@ def test_an_order_is_told_as_new_and_as_filled_with_the_order_as_it_then_was(exc
     assert [new["order"]["status"], fill["order"]["status"]] == ["new", "filled"]
     assert fill["execution_id"] == exchange.book.activities[-1].execution_id
     assert (fill["qty"], fill["position_qty"]) == ("1", "1")
-    assert fill["price"] == str(order.filled_avg_price)
+    assert Decimal(fill["price"]) == order.filled_avg_price
     assert inbox.read() == []
 
 
