@@ -22,6 +22,9 @@ from simulator.synthetic import Synthetic
 from simulator.times import new_york_day, new_york_moment
 
 DEFAULT_DAY = date(2026, 11, 20)
+#: The implementation that is not built on the deprecated part of its library.
+WEBSOCKETS = "websockets-sansio"
+MESSAGE_BYTES_MAX = 1_000_000
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -49,7 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"simulator: {problem}\n")
         return 2
     app = create_app(exchange, Pace(options.speed, exchange.now))
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws=WEBSOCKETS,
+        ws_max_size=MESSAGE_BYTES_MAX,
+    )
     uvicorn.Server(config).run(sockets=[listening])
     return 0
 

@@ -9,11 +9,13 @@ Keys = tuple[str | None, str | None]
 
 def may_ask(headers: Mapping[str, str], wanted: Keys) -> bool:
     """Any keys will do where none are wanted; a bearer token then counts as both."""
-    given = _given(headers)
-    if not all(given):
-        return False
-    return all(
-        right is None or secrets.compare_digest(got.encode(), right.encode())
+    return fits(_given(headers), wanted)
+
+
+def fits(given: tuple[str, str], wanted: Keys) -> bool:
+    """Whether a key and its secret are the account's."""
+    return all(given) and all(
+        right is None or secrets.compare_digest(got.encode(errors="surrogatepass"), right.encode())
         for got, right in zip(given, wanted, strict=True)
     )
 

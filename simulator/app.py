@@ -3,13 +3,14 @@
 import json
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from decimal import Decimal
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from simulator import portfolio, routes_reference, routes_trading, wire
 from simulator.access import may_ask
@@ -18,6 +19,8 @@ from simulator.filters import BadQuery
 from simulator.pace import Pace
 from simulator.refusal import MALFORMED, NOT_FOUND, Refusal, malformed
 from simulator.routes_data import DATA_READS, PREFIXES, Answer
+from simulator.sockets import Sockets
+from simulator.streams import Streams
 from simulator.symbols import plain, request_id
 from simulator.times import parse_moment, rfc3339, rfc3339_short
 
@@ -57,11 +60,12 @@ class Json(JSONResponse):
 class Server:
     """One exchange behind HTTP. Requests are answered one at a time, in order."""
 
-    def __init__(self, exchange: Exchange, pace: Pace) -> None:
+    def __init__(self, exchange: Exchange, pace: Pace, streams: Streams) -> None:
         self.exchange = exchange
         self.pace = pace
         self.answered = 0
         self.keys = (os.environ.get("SIMULATOR_KEY_ID"), os.environ.get("SIMULATOR_SECRET_KEY"))
+        self.sockets = Sockets(streams, self.keys, self._catch_up, lambda: self.pace.speed > 0)
 
     def read(self, answer: Answer, *, is_data: bool) -> Endpoint:
         """An endpoint that changes nothing."""
@@ -98,6 +102,11 @@ class Server:
 
         return guard
 
+    def _catch_up(self) -> None:
+        """Live through what the clock has passed; at the calendar's end it stands still."""
+        with suppress(ClockError):
+            self.exchange.advance(self.pace.now(self.exchange.now))
+
     # What changes something
 
     async def place(self, request: Request) -> Response:
@@ -105,6 +114,7 @@ class Server:
         order = self.exchange.place(await _body(request))
         shown = wire.order(order)
         self.exchange.route()
+        await self.sockets.hurry()
         return Json(shown)
 
     async def cancel(self, request: Request) -> Response:
@@ -212,10 +222,14 @@ async def _no_such_endpoint(request: Request, problem: Exception) -> Response:
     return Json(body, status_code=status)
 
 
-def create_app(exchange: Exchange, pace: Pace | None = None) -> Starlette:
-    """Every endpoint of one exchange."""
-    server = Server(exchange, pace or Pace(0, exchange.now))
-    routes = [
+def create_app(
+    exchange: Exchange, pace: Pace | None = None, *, streams: Streams | None = None
+) -> Starlette:
+    """Every endpoint of one exchange, and its streams, which may be read in process as well."""
+    streams = Streams(exchange) if streams is None else streams
+    server = Server(exchange, pace or Pace(0, exchange.now), streams)
+    routes: list[BaseRoute] = [
+        *server.sockets.routes(),
         Route("/sim/health", server.health, methods=["GET"]),
         Route("/sim/clock", server.guarded(server.move_clock), methods=["POST"]),
         Route("/sim/state", server.guarded(server.state), methods=["GET"]),

@@ -11,6 +11,7 @@ from simulator.accounting import Figures, figures
 from simulator.back_office import BackOffice
 from simulator.book import Activity, Book, Order
 from simulator.equity import History
+from simulator.faults import Faults
 from simulator.intake import OrderAsk, parse
 from simulator.market import Market, Quote, quote_of
 from simulator.refusal import bad_parameter, not_found, unprocessable
@@ -19,7 +20,7 @@ from simulator.switches import Switches
 from simulator.symbols import Contract
 from simulator.tape import Tape
 from simulator.times import MINUTE, utc
-from simulator.updates import Execution, Listener, Update
+from simulator.updates import Execution, Listener, Update, Watcher
 
 GTC_DAYS = 90
 
@@ -41,10 +42,12 @@ class Exchange:
         start: int,
         switches: Switches | None = None,
     ) -> None:
+        self.faults = Faults()
         self.market = market
         self.tape = Tape(market, sessions)
         self.switches = switches or Switches()
         self.listeners: list[Listener] = []
+        self.watchers: list[Watcher] = []
         self.sessions = sessions
         self.now = start
         self.book = Book(account=account, cash_start=cash, cash=cash, equity_last=cash)
@@ -75,11 +78,17 @@ class Exchange:
         if to > self.sessions.bounds()[1]:
             raise ClockError(f"the calendar ends before {utc(to).isoformat()}")
         while (event := self._next_event(to)) is not None:
-            self.now = event
+            self._stand_at(event)
             days.live_through(self, event)
-        self.now = to
+        self._stand_at(to)
         if self.history.is_due(to):
             self.history.note(to, self.figures().equity)
+
+    def _stand_at(self, moment: int) -> None:
+        before, self.now = self.now, moment
+        if moment > before:
+            for watcher in self.watchers:
+                watcher(before, moment)
 
     def _next_event(self, to: int) -> int | None:
         event = timetable.next_after(self.now, self.sessions, self.switches)

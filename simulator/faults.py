@@ -12,6 +12,15 @@ from enum import StrEnum
 class FaultKind(StrEnum):
     """What goes wrong. The number is the fault's in the reliability catalogue."""
 
+    # Streams (F13 to F17). `method` may name the event they wait for, `path` the stream.
+    STREAM_DUPLICATE = "stream_duplicate"  # an event comes twice
+    STREAM_REPLAY = "stream_replay"  # all events of an order come again after it closed
+    STREAM_REORDER = "stream_reorder"  # fill before new, partial after fill, fill before the answer
+    STREAM_DROP = "stream_drop"  # a single fill is never told
+    STREAM_MUTE = "stream_mute"  # connected and silent, for `events` or `seconds` of the clock
+    STREAM_DOWN = "stream_down"  # closed, and refused for `seconds` of the clock
+    STREAM_REFUSE = "stream_refuse"  # a connection is refused with the HTTP `status`
+
 
 @dataclass(kw_only=True, slots=True)
 class Fault:

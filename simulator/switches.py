@@ -87,6 +87,22 @@ class Switches:
     fees: bool = False
     dividends: bool = False
 
+    # Streams
+    #: trade_updates in binary frames, as on paper; else in text frames.
+    trade_updates_binary: bool = True
+    #: Whether an order that is accepted in the session is told as pending_new before new.
+    trade_updates_pending_new: bool = False
+    #: Whether each leg has its own event after that of its parent, with the same execution_id.
+    trade_updates_of_legs: bool = False
+    #: Connections to /stream at a time, more are refused with HTTP 429; 0 is no limit.
+    stream_trading_connections_max: int = 0
+    #: Connections to one data stream at a time, more get error 406; 0 is no limit.
+    stream_data_connections_max: int = 1
+    #: Frames that wait for a slow client before it is dropped with error 407.
+    stream_waiting_max: int = 1024
+    #: Real time in which a data stream's client must have sent its keys; then error 404.
+    stream_auth_s: float = 10.0
+
     def __post_init__(self) -> None:
         for name in ("partial_share", "early_assignment"):
             if not 0 <= getattr(self, name) <= 1:
@@ -99,6 +115,8 @@ class Switches:
             raise BadSwitch("activity_hours_late must be 0 or more")
         if self.seed < 0:
             raise BadSwitch("seed must be 0 or more")
+        if self.stream_waiting_max < 1:
+            raise BadSwitch("stream_waiting_max must be at least 1")
 
 
 def with_words(switches: Switches, words: dict[str, object]) -> Switches:

@@ -32,8 +32,10 @@ from db.session import engine
 from simulator.app import create_app
 from simulator.exchange import Exchange
 from simulator.market import Market
+from simulator.pace import Pace
 from simulator.replay import open_replay
 from simulator.sessions import Sessions
+from simulator.streams import Streams
 from simulator.synthetic import Synthetic
 from simulator.times import new_york_moment, utc
 from tasks import config, context, report, settings
@@ -169,6 +171,7 @@ class Simulator:
 
     url: str
     exchange: Exchange
+    streams: Streams
 
     @property
     def now(self) -> datetime:
@@ -180,17 +183,24 @@ class Simulator:
         self.exchange.advance(int(Decimal(moment.timestamp()) * 10**9))
 
 
-def serve(exchange: Exchange) -> Iterator[Simulator]:
+def serve(exchange: Exchange, pace: Pace | None = None) -> Iterator[Simulator]:
     """The exchange over real HTTP on a free port of loopback."""
+    streams = Streams(exchange)
     server = uvicorn.Server(
-        uvicorn.Config(create_app(exchange), port=0, log_level="warning", lifespan="off")
+        uvicorn.Config(
+            create_app(exchange, pace, streams=streams),
+            port=0,
+            log_level="warning",
+            lifespan="off",
+            ws="websockets-sansio",
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield Simulator(url=f"http://127.0.0.1:{port}", exchange=exchange)
+    yield Simulator(url=f"http://127.0.0.1:{port}", exchange=exchange, streams=streams)
     server.should_exit = True
     _ending.append(thread)  # it takes 0.2 s, which nobody has to wait for
 
