@@ -112,6 +112,7 @@ class Book:
     by_client_id: dict[str, Order] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     activities: list[Activity] = field(default_factory=list)
+    assigned: dict[str, int] = field(default_factory=dict)  # contracts, tonight, on order
     _count: int = 0
 
     def new_id(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from simulator.book import Activity, Book, Position
+from simulator.book import Activity, Book
 from simulator.margin import SHARES
 from simulator.symbols import Contract
 
@@ -29,24 +29,26 @@ def settle(book: Book, day: date, at: int, close_of: Callable[[str], Decimal | N
         worth = close - contract.strike
         worth = worth if contract.right == "call" else -worth
         if worth >= IN_THE_MONEY_USD_MIN:
-            _exercise(book, held, contract, day, at)
+            deliver(book, contract, held.qty, (day, at))
         else:
             book.activities.append(_activity(book, "OPEXP", held.symbol, -held.qty, (day, at)))
-        del book.positions[held.symbol]
+            del book.positions[held.symbol]
 
 
-def _exercise(book: Book, held: Position, contract: Contract, day: date, at: int) -> None:
-    """Shares change hands at the strike, for the holder or against the writer."""
-    buys = (contract.right == "call") == (held.qty > 0)
-    shares = abs(held.qty) * SHARES * (1 if buys else -1)
+def deliver(book: Book, contract: Contract, qty: int, when: tuple[date, int]) -> None:
+    """Shares change hands at the strike, for the holder (qty > 0) or against the writer."""
+    buys = (contract.right == "call") == (qty > 0)
+    shares = abs(qty) * SHARES * (1 if buys else -1)
     net = -contract.strike * shares
-    kind = "OPEXC" if held.qty > 0 else "OPASN"
-    option = _activity(book, kind, held.symbol, -held.qty, (day, at))
+    kind = "OPEXC" if qty > 0 else "OPASN"
+    day, at = when
+    option = _activity(book, kind, contract.symbol, -qty, (day, at))
     stock = _activity(book, "OPTRD", contract.underlying, shares, (day, at))
     group = book.new_id()
     book.activities.append(replace(option, group_id=group))
     book.activities.append(replace(stock, group_id=group, price=contract.strike, net_usd=net))
     book.cash += net
+    book.hold(contract.symbol, contract, -qty, Decimal(0))
     book.hold(contract.underlying, None, shares, contract.strike)
 
 

@@ -19,6 +19,14 @@ class FillMode(StrEnum):
     QUEUE = "queue"  # better than the far side, towards the mid, after a wait
 
 
+class RateLimit(StrEnum):
+    """Whether a request too many in a minute of the exchange's clock is turned down."""
+
+    AUTO = "auto"  # on when the clock runs by itself; a clock that is stepped has no minutes
+    ON = "on"
+    OFF = "off"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Switches:
     """How this broker behaves."""
@@ -26,10 +34,16 @@ class Switches:
     fills: FillMode = FillMode.PAPER
     #: Share of eligible orders that fill in parts; the real paper account's is 0.1.
     partial_share: float = 0.0
+    #: The window is not documented; here it is a fixed minute.
+    rate_limit: RateLimit = RateLimit.AUTO
+    trading_requests_a_minute: int = 200
+    data_requests_a_minute: int = 200
 
     def __post_init__(self) -> None:
         if not 0 <= self.partial_share <= 1:
             raise BadSwitch("partial_share must be from 0 to 1")
+        if min(self.trading_requests_a_minute, self.data_requests_a_minute) < 1:
+            raise BadSwitch("requests a minute must be at least 1")
 
 
 def with_words(switches: Switches, words: dict[str, object]) -> Switches:

@@ -241,20 +241,26 @@ def activity(done: Activity) -> Json:
     if done.kind == "FILL":
         return shown | {
             "transaction_time": rfc3339(done.at),
-            "type": "fill",
+            "type": "partial_fill" if done.leaves_qty else "fill",
             "price": _price(done.price),
             "qty": plain(done.qty),
             "side": done.side,
             "leaves_qty": str(done.leaves_qty),
             "order_id": done.order_id,
             "cum_qty": str(done.cum_qty),
-            "order_status": "filled",
+            "order_status": "partially_filled" if done.leaves_qty else "filled",
         }
-    texts = {"OPEXC": "Exercise", "OPASN": "Assignment", "OPTRD": "Trade", "OPEXP": "Expiry"}
+    texts = {
+        "OPEXC": "Option Exercise",
+        "OPASN": "Option Assignment",
+        "OPTRD": "Option Trade",
+        "OPEXP": "Option Expiry",
+        "JNLS": "Journal Entry",
+    }
     shown |= {
         "date": done.day.isoformat(),
         "net_amount": money(done.net_usd or Decimal(0)),
-        "description": f"Option {texts[done.kind]}",
+        "description": texts[done.kind],
         "qty": plain(done.qty),
         "status": "executed",
         "created_at": rfc3339(done.at),
