@@ -44,7 +44,9 @@ class Past:
             return
         now = self._exchange.now
         self._forget(now - int(max(fault.setting("seconds") for fault in lags) * SECOND))
-        if self._copies and self._copies[-1][0] == now:
+        if not self._copies:
+            now -= 1  # of before: what happens at this very moment is later
+        elif self._copies[-1][0] == now:
             self._copies.pop()
         self._copies.append((now, copied(self._exchange.book)))
 
