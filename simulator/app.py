@@ -160,7 +160,7 @@ class Server:
 
     async def cancel(self, request: Request) -> Response:
         """DELETE /v2/orders/{id}."""
-        happenings.cancel(self.exchange, request.path_params["name"])
+        self.exchange.cancel(request.path_params["name"])
         return Response(status_code=204)
 
     async def cancel_all(self, request: Request) -> Response:

@@ -177,6 +177,10 @@ class Exchange:
             raise unprocessable("a leg cannot be canceled; cancel its parent order")
         if not order.is_open:
             raise unprocessable(f'order is already in "{order.status}" state')
+        won = tricks.late_fill(self.faults, order, self.market, self.now) if self.is_open else None
+        if won is not None:
+            self.execute(order, order.qty - order.filled_qty, won)
+            return
         self._end(order, "canceled")
 
     def _net(self, ask: OrderAsk) -> Decimal:

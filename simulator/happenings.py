@@ -4,7 +4,6 @@ trades that are taken back, fills that win against a cancel. All of it goes thro
 from decimal import Decimal
 from typing import Final
 
-from simulator import tricks
 from simulator.book import Activity, Order
 from simulator.exchange import Exchange
 from simulator.faults import Fault, FaultKind
@@ -97,16 +96,3 @@ def assign(exchange: Exchange, symbol: str, qty: int) -> None:
     if qty < 1 or held > -qty:
         raise unprocessable(f"insufficient short position in {symbol} (held: {held})")
     exchange.book.assigned[symbol] = qty
-
-
-def cancel(exchange: Exchange, order_id: str) -> None:
-    """A cancel that is accepted; an armed fill may win."""
-    order = exchange.find(order_id)
-    if not order.is_open or order.ratio is not None or not exchange.is_open:
-        exchange.cancel(order_id)
-        return
-    prices = tricks.forced_prices(order, exchange.market, exchange.now)
-    if prices is None or exchange.faults.take(FaultKind.FILL_RACES_CANCEL) is None:
-        exchange.cancel(order_id)
-        return
-    exchange.execute(order, order.qty - order.filled_qty, prices)

@@ -48,6 +48,14 @@ def part(faults: Faults, order: Order, left: int) -> Part:
     return Part(units=max(left // parts, 1))
 
 
+def late_fill(faults: Faults, order: Order, market: Market, now: int) -> list[Decimal] | None:
+    """Prices of a fill that wins against the cancel of this open order; None: the cancel wins."""
+    prices = forced_prices(order, market, now)
+    if prices is None or faults.take(FaultKind.FILL_RACES_CANCEL) is None:
+        return None
+    return prices
+
+
 def forced_prices(order: Order, market: Market, now: int) -> list[Decimal] | None:
     """At which the order could fill though the market is not there: the far sides, and where its
     limit does not allow them, one leg bettered until it does; None when that gives no price."""
