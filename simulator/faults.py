@@ -109,8 +109,9 @@ DEFAULTS: Mapping[FaultKind, Mapping[str, float]] = {
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Fault:
-    """`method` and `path` say which requests it may meet; empty is any. A path ends with * to mean
-    everything below. `settings` are the kind's own numbers. times 0 is for ever."""
+    """`method` (or the word of a stream's event) and `path` say what it may meet; empty is any. A
+    path ends with * to mean everything below. `settings` are the kind's own numbers. times 0 is
+    for ever."""
 
     kind: FaultKind
     method: str = ""
@@ -129,7 +130,7 @@ class Fault:
         return self.settings.get(name, DEFAULTS.get(self.kind, {}).get(name, 0.0))
 
     def meets(self, method: str, path: str) -> bool:
-        if self.method and self.method != method:
+        if self.method and self.method.upper() != method.upper():
             return False
         if self.path.endswith("*"):
             return path.startswith(self.path[:-1])

@@ -103,12 +103,16 @@ def inside():
         yield one
 
 
+def is_taken_back(row):
+    return getattr(row, "status", "") == "canceled"
+
+
 def assert_books_add_up(exchange):
     """Cash and positions are what the activities make them, orders what their fills do."""
     book, held = exchange.book, Counter()
     cash = book.cash_start
     for row in book.activities:
-        if row.status == "canceled" if hasattr(row, "status") else False:
+        if is_taken_back(row):
             continue
         if row.kind == "FILL":
             sign = 1 if row.side == "buy" else -1
@@ -123,7 +127,8 @@ def assert_books_add_up(exchange):
     }
     for order in book.orders.values():
         for leg in order.executed():
-            done = sum(int(r.qty) for r in book.activities if r.order_id == leg.id)
+            rows = [row for row in book.activities if row.order_id == leg.id]
+            done = sum(int(row.qty) for row in rows if not is_taken_back(row))
             assert done == leg.filled_qty
         assert (order.id in book.working) == order.is_open
 
@@ -143,7 +148,7 @@ def contracts(door, count=2):
     return [symbol for _, symbol in sorted(near)[-count:]]
 
 
-def single(door, limit="9.99", qty=1, **more):
+def single(door, limit="9.90", qty=1, **more):
     return {
         "symbol": contracts(door, 1)[0],
         "side": "buy",
@@ -487,3 +492,17 @@ def test_a_gap_a_halt_and_a_double_listing_are_served_and_counted(door):
     listed = door.get("/v2/options/contracts", **query)["option_contracts"]
     assert len({row["symbol"] for row in listed}) < len(listed)
     assert [door.fired(kind) for kind in ("gap", "halt", "duplicated")] == [1, 1, 1]
+
+
+@pytest.mark.skipif(
+    not hasattr(Exchange, "bust_fill"), reason="this exchange cannot take back a trade"
+)
+@pytest.mark.parametrize("kind", ["trade_busted", "trade_corrected"])
+def test_a_fill_is_taken_back_or_corrected_before_the_next_request(door, kind):
+    door.arm(kind)
+    placed = door.ask("POST", "/v2/orders", single(door)).json()
+    row = door.get("/v2/account/activities")[0]
+    assert row["status"] == {"trade_busted": "canceled", "trade_corrected": "correct"}[kind]
+    filled = door.get(f"/v2/orders/{placed['id']}")["filled_qty"]
+    assert filled == ("0" if kind == "trade_busted" else "1")
+    assert door.fired(kind) == 1
