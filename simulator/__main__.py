@@ -1,8 +1,10 @@
 """`python -m simulator`: build a market and an exchange, and serve them."""
 
 import argparse
+import json
 import socket
 import sys
+from dataclasses import asdict
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -11,15 +13,17 @@ import uvicorn
 
 from simulator.app import create_app
 from simulator.exchange import Exchange
+from simulator.fault_script import BadFault, read_file
 from simulator.listing import PROFILES
 from simulator.market import Market
-from simulator.pace import Pace, wall_clock
+from simulator.pace import MAX, Pace, wall_clock
 from simulator.recording import find_files
 from simulator.replay import open_replay
+from simulator.run import run_through
 from simulator.sessions import Sessions
 from simulator.startup import StartupError, check_trading_day, parse_day
 from simulator.synthetic import Synthetic
-from simulator.times import new_york_day, new_york_moment
+from simulator.times import new_york_day, new_york_moment, rfc3339
 
 DEFAULT_DAY = date(2026, 11, 20)
 #: The implementation that is not built on the deprecated part of its library.
@@ -37,7 +41,19 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--day", action="append", help="YYYY-MM-DD; may be repeated for a replay")
     parser.add_argument("--underlying", action="append", help="may be repeated")
     parser.add_argument("--replay", type=Path, metavar="FOLDER", help="recorded quotes")
-    parser.add_argument("--speed", type=float, default=0.0, help="times real time; 0 stands still")
+    parser.add_argument(
+        "--speed",
+        type=_speed,
+        default=0.0,
+        help="times real time; 0 stands still; max jumps to the next event when the clock is read",
+    )
+    parser.add_argument("--faults", type=Path, metavar="FILE", help="JSON or TOML, armed at once")
+    parser.add_argument(
+        "--headless",
+        type=int,
+        metavar="DAYS",
+        help="no server: live through the days as fast as possible and end with a line of JSON",
+    )
     parser.add_argument("--start", choices=["now"], help="begin at the wall clock's moment")
     return parser.parse_args(arguments)
 
@@ -47,6 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
     try:
         exchange = build(options)
+        _arm(exchange, options.faults)
+        if options.headless is not None:
+            return _headless(exchange, options.headless)
         listening = listen(options.host, options.port)
     except StartupError as problem:
         sys.stderr.write(f"simulator: {problem}\n")
@@ -61,6 +80,29 @@ def main(arguments: list[str] | None = None) -> int:
         ws_max_size=MESSAGE_BYTES_MAX,
     )
     uvicorn.Server(config).run(sockets=[listening])
+    return 0
+
+
+def _speed(text: str) -> float:
+    speed = MAX if text == "max" else float(text)
+    if not speed >= 0 or (speed == MAX and text != "max"):
+        raise ValueError
+    return speed
+
+
+def _arm(exchange: Exchange, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        for fault in read_file(path, exchange.now):
+            exchange.faults.arm(fault)
+    except BadFault as problem:
+        raise StartupError(f"--faults: {problem}") from None
+
+
+def _headless(exchange: Exchange, days: int) -> int:
+    passed = run_through(exchange, days)
+    sys.stdout.write(json.dumps({"until": rfc3339(exchange.now), **asdict(passed)}) + "\n")
     return 0
 
 

@@ -6,10 +6,11 @@ clock, no randomness of its own.
 
 from decimal import Decimal
 
-from simulator import checks, corrections, days, fills, timetable
+from simulator import checks, corrections, days, fills, timetable, tricks
 from simulator.accounting import Figures, figures
 from simulator.back_office import BackOffice
 from simulator.book import Activity, Book, Order
+from simulator.disturbed import Disturbed
 from simulator.equity import History
 from simulator.faults import Faults
 from simulator.intake import OrderAsk, parse
@@ -43,7 +44,7 @@ class Exchange:
         switches: Switches | None = None,
     ) -> None:
         self.faults = Faults()
-        self.market = market
+        self.market: Market = (market := Disturbed(market, self.faults))
         self.tape = Tape(market, sessions)
         self.switches = switches or Switches()
         self.listeners: list[Listener] = []
@@ -55,6 +56,7 @@ class Exchange:
         self.history = History()
         self.created_at = start
         self._stamp = start
+        self.faults.now = start
 
     @property
     def session(self) -> Session:
@@ -85,7 +87,8 @@ class Exchange:
             self.history.note(to, self.figures().equity)
 
     def _stand_at(self, moment: int) -> None:
-        before, self.now = self.now, moment
+        before = self.now
+        self.now = self.faults.now = moment
         if moment > before:
             for watcher in self.watchers:
                 watcher(before, moment)
@@ -170,6 +173,10 @@ class Exchange:
             raise unprocessable("a leg cannot be canceled; cancel its parent order")
         if not order.is_open:
             raise unprocessable(f'order is already in "{order.status}" state')
+        won = tricks.late_fill(self.faults, order, self.market, self.now) if self.is_open else None
+        if won is not None:
+            self.execute(order, order.qty - order.filled_qty, won)
+            return
         self.end(order, "canceled")
 
     def correct_fill(self, activity_id: str, price: Decimal) -> Activity:
@@ -261,7 +268,9 @@ class Exchange:
         del self.book.working[order.id]
 
     def _match(self, order: Order) -> None:
-        """Fill the whole order at the far side when every leg has one and the limit allows."""
+        """Fill the order at the far side when every leg has one and the limit allows."""
+        if tricks.is_halted(self.market, order, self.now):
+            return
         opened = self.session.open
         prices = []
         for leg in order.executed():
@@ -271,39 +280,59 @@ class Exchange:
             prices.append(price)
         net = fills.net_price(order, prices)
         if fills.limit_allows(order, net):
-            self._fill(order, prices, net)
+            part = tricks.part(self.faults, order, order.qty - order.filled_qty)
+            self.execute(order, part.units, prices)
+            if part.ends and order.is_open:
+                self.end(order, "canceled")
 
-    def _fill(self, order: Order, prices: list[Decimal], net: Decimal) -> None:
-        self._set(order, "filled")
-        self._finish(order)
-        order.filled_qty, order.filled_avg_price = order.qty, net
-        executions = []
-        for leg, price in zip(order.executed(), prices, strict=True):
-            leg.filled_qty, leg.filled_avg_price = leg.qty, price
-            multiplier = 100 if leg.contract is not None else 1
-            self.book.cash -= price * leg.signed_qty() * multiplier
-            self.book.hold(leg.symbol, leg.contract, leg.signed_qty(), price)
-            done = self._fill_activity(leg, price)
-            self.book.activities.append(done)
-            held = self.book.qty(leg.symbol)
-            executions.append(
-                Execution(
-                    id=done.execution_id, order=leg, qty=leg.qty, price=price, position_qty=held
-                )
-            )
-        self._tell("fill", order, tuple(executions))
+    def execute(self, order: Order, units: int, prices: list[Decimal]) -> None:
+        """Trade some units of an order at these prices, one a leg."""
+        if units <= 0:
+            return
+        left = order.qty - order.filled_qty - units
+        self._set(order, "partially_filled" if left else "filled")
+        if not left:
+            self._finish(order)
+        if order.legs:
+            net = fills.net_price(order, prices)
+            paid = order.filled_qty * (order.filled_avg_price or Decimal(0)) + units * net
+            order.filled_qty += units
+            order.filled_avg_price = paid / order.filled_qty
+        executions = tuple(
+            self._trade(leg, units * (leg.ratio or 1), price)
+            for leg, price in zip(order.executed(), prices, strict=True)
+        )
+        self._tell("partial_fill" if left else "fill", order, executions)
 
-    def _fill_activity(self, leg: Order, price: Decimal) -> Activity:
-        at = leg.filled_at or self.now
+    def _trade(self, leg: Order, qty: int, price: Decimal) -> Execution:
+        signed = qty if leg.side == "buy" else -qty
+        paid = leg.filled_qty * (leg.filled_avg_price or Decimal(0)) + qty * price
+        leg.filled_qty += qty
+        leg.filled_avg_price = paid / leg.filled_qty
+        self.book.cash -= price * signed * (100 if leg.contract is not None else 1)
+        self.book.hold(leg.symbol, leg.contract, signed, price)
+        done = self._fill_activity(leg, qty, price)
+        self.book.activities.append(done)
+        return Execution(
+            id=done.execution_id,
+            order=leg,
+            qty=qty,
+            price=price,
+            position_qty=self.book.qty(leg.symbol),
+        )
+
+    def _fill_activity(self, leg: Order, qty: int, price: Decimal) -> Activity:
+        at = leg.updated_at
         return Activity(
             id=f"{utc(at):%Y%m%d%H%M%S}{at // 1_000_000 % 1000:03d}::{self.book.new_id()}",
             kind="FILL",
             at=at,
             day=utc(at).date(),
             symbol=leg.symbol,
-            qty=Decimal(leg.qty),
+            qty=Decimal(qty),
             price=price,
             side=leg.side,
             order_id=leg.id,
-            cum_qty=leg.qty,
+            cum_qty=leg.filled_qty,
+            leaves_qty=leg.qty - leg.filled_qty,
         )

@@ -99,8 +99,10 @@ class Market(Protocol):
 
     days: tuple[date, ...]
     underlyings: tuple[str, ...]
-    #: Trades of contracts are those that were recorded; otherwise they are made up from the quotes.
-    knows_trades: bool
+
+    @property
+    def knows_trades(self) -> bool:
+        """Trades of contracts are those that were recorded; else they are made of the quotes."""
 
     def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
         """Listed by now, expired ones too, ordered by symbol."""

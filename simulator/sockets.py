@@ -118,7 +118,7 @@ class Sockets:
         self,
         streams: Streams,
         keys: Keys,
-        catch_up: Callable[[], None],
+        catch_up: Callable[[], object],
         runs: Callable[[], bool],
     ) -> None:
         self.streams = streams

@@ -42,14 +42,14 @@ class Line:
         if now < self._down_until:
             return UNAVAILABLE
         fault = self._faults.take(FaultKind.STREAM_REFUSE, "GET", self.path)
-        return 0 if fault is None else int(fault.settings.get("status", TOO_MANY))
+        return 0 if fault is None else int(fault.setting("status"))
 
     def goes_down(self, event: Event) -> bool:
         """Whether every connection ends instead of hearing of this event."""
         fault = self._take(FaultKind.STREAM_DOWN, event)
         if fault is None:
             return False
-        self._down_until = event.at + int(fault.settings.get("seconds", 1) * SECOND)
+        self._down_until = event.at + int(fault.setting("seconds") * SECOND)
         self._held.clear()
         return True
 
@@ -81,7 +81,7 @@ class Line:
         fault = None
         if event.word in OVERTAKEN:
             fault = self._take(FaultKind.STREAM_REORDER, event)
-        if fault is not None and fault.settings.get("before_answer"):
+        if fault is not None and fault.setting("before_answer"):
             self.hurries = True
         elif fault is not None:
             self._held.setdefault(event.order_id, []).extend(frames)
@@ -91,9 +91,9 @@ class Line:
     def _is_mute(self, event: Event) -> bool:
         fault = self._take(FaultKind.STREAM_MUTE, event)
         if fault is not None:
-            seconds = fault.settings.get("seconds", 0)
+            seconds = fault.setting("seconds")
             self._mute_until = event.at + int(seconds * SECOND)
-            self._mute_events = int(fault.settings.get("events", 0 if seconds else 1))
+            self._mute_events = int(fault.setting("events")) or (0 if seconds else 1)
         if self._mute_events > 0:
             self._mute_events -= 1
             return True

@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from enum import StrEnum
+from math import inf
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -45,6 +46,14 @@ class RowsAt(StrEnum):
 class ExercisePosts(StrEnum):
     AT_ONCE = "at_once"
     NIGHT = "night"
+
+
+class RateLimit(StrEnum):
+    """Whether a request too many in a minute of the exchange's clock is turned down."""
+
+    AUTO = "auto"  # on when the clock runs by itself; a clock that is stepped has no minutes
+    ON = "on"
+    OFF = "off"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,20 +112,34 @@ class Switches:
     #: Real time in which a data stream's client must have sent its keys; then error 404.
     stream_auth_s: float = 10.0
 
+    # Rate limits
+    #: The window is not documented; here it is a fixed minute.
+    rate_limit: RateLimit = RateLimit.AUTO
+    trading_requests_a_minute: int = 200
+    data_requests_a_minute: int = 200
+
     def __post_init__(self) -> None:
-        for name in ("partial_share", "early_assignment"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise BadSwitch(f"{name} must be from 0 to 1")
-        if not 0 <= self.indicative_off_cents <= 100:
-            raise BadSwitch("indicative_off_cents must be from 0 to 100")
-        if not 0 <= self.settle_minutes <= SETTLE_MINUTES_MAX:
-            raise BadSwitch(f"settle_minutes must be from 0 to {SETTLE_MINUTES_MAX}")
-        if self.activity_hours_late < 0:
-            raise BadSwitch("activity_hours_late must be 0 or more")
-        if self.seed < 0:
-            raise BadSwitch("seed must be 0 or more")
-        if self.stream_waiting_max < 1:
-            raise BadSwitch("stream_waiting_max must be at least 1")
+        for name, (least, most) in BOUNDS.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                wanted = f"at least {least}" if most == inf else f"from {least} to {most}"
+                raise BadSwitch(f"the switch {name} is {value}; it must be {wanted}")
+
+
+#: What a number may be, both ends included.
+BOUNDS: dict[str, tuple[float, float]] = {
+    "partial_share": (0, 1),
+    "early_assignment": (0, 1),
+    "indicative_off_cents": (0, 100),
+    "settle_minutes": (0, SETTLE_MINUTES_MAX),
+    "activity_hours_late": (0, inf),
+    "seed": (0, inf),
+    "stream_trading_connections_max": (0, inf),
+    "stream_data_connections_max": (0, inf),
+    "stream_waiting_max": (1, inf),
+    "trading_requests_a_minute": (1, inf),
+    "data_requests_a_minute": (1, inf),
+}
 
 
 def with_words(switches: Switches, words: dict[str, object]) -> Switches:

@@ -266,14 +266,14 @@ def activity(done: Activity) -> Json:
 def _fill(done: Activity) -> Json:
     return {
         "transaction_time": rfc3339(done.at),
-        "type": "fill",
+        "type": "partial_fill" if done.leaves_qty else "fill",
         "price": _price(done.price),
         "qty": plain(done.qty),
         "side": done.side,
         "leaves_qty": str(done.leaves_qty),
         "order_id": done.order_id,
         "cum_qty": str(done.cum_qty),
-        "order_status": "filled",
+        "order_status": "partially_filled" if done.leaves_qty else "filled",
     }
 
 
