@@ -3,6 +3,7 @@
 import argparse
 import socket
 import sys
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -18,6 +19,7 @@ from simulator.recording import find_files
 from simulator.replay import open_replay
 from simulator.sessions import Sessions
 from simulator.startup import StartupError, check_trading_day, parse_day
+from simulator.switches import BadSwitch, Switches, read_switches, with_words
 from simulator.synthetic import Synthetic
 from simulator.times import new_york_day, new_york_moment
 
@@ -35,6 +37,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--underlying", action="append", help="may be repeated")
     parser.add_argument("--replay", type=Path, metavar="FOLDER", help="recorded quotes")
     parser.add_argument("--speed", type=float, default=0.0, help="times real time; 0 stands still")
+    parser.add_argument(
+        "--switch", action="append", metavar="NAME=VALUE", help="a behaviour; may be repeated"
+    )
+    parser.add_argument("--switches", type=Path, metavar="FILE.toml", help="several behaviours")
     parser.add_argument("--start", choices=["now"], help="begin at the wall clock's moment")
     return parser.parse_args(arguments)
 
@@ -56,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def build(options: argparse.Namespace) -> Exchange:
     """StartupError for anything that is not there or makes no sense."""
+    switches = _switches(options)
     start = wall_clock() if options.start == "now" else None
     market, sessions = _replay(options) if options.replay else _synthetic(options, start)
     return Exchange(
@@ -64,7 +71,24 @@ def build(options: argparse.Namespace) -> Exchange:
         account=options.account,
         cash=_cash(options.cash),
         start=new_york_moment(market.days[0], 9, 0) if start is None else start,
+        switches=switches,
     )
+
+
+def _switches(options: argparse.Namespace) -> Switches:
+    """Those of the file, then those of the line. The market's seed is that of chance too."""
+    try:
+        found = replace(Switches(), seed=options.seed)
+        if options.switches is not None:
+            found = read_switches(options.switches, found)
+        for text in options.switch or []:
+            name, equals, word = text.partition("=")
+            if not equals:
+                raise BadSwitch(f"--switch {text}: write it as NAME=VALUE")
+            found = with_words(found, {name.strip(): word})
+    except BadSwitch as problem:
+        raise StartupError(str(problem)) from None
+    return found
 
 
 def _synthetic(options: argparse.Namespace, start: int | None) -> tuple[Market, Sessions]:

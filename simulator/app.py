@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from simulator import routes_data, routes_trading, wire
+from simulator import routes_data, routes_orders, routes_trading, wire
 from simulator.exchange import ClockError, Exchange
 from simulator.filters import BadQuery, Query
 from simulator.pace import Pace
@@ -85,8 +85,8 @@ class Server:
 
         async def guard(request: Request) -> Response:
             if not self._may_ask(request):
-                body = {"code": 40110000, "message": "request is not authorized"}
-                return Json(body, status_code=401)
+                unknown = {"code": 40110000, "message": "request is not authorized"}
+                return Json(unknown, status_code=401)
             self.exchange.advance(self.pace.now(self.exchange.now))
             try:
                 return await endpoint(request)
@@ -94,9 +94,9 @@ class Server:
                 refusal = malformed(str(problem))
             except Refusal as problem:
                 refusal = problem
-            body = {"message": refusal.message}
+            body: dict[str, object] = {"message": refusal.message}
             if not is_data:
-                body = {"code": refusal.code, "message": refusal.message, **refusal.extra}
+                body = refusal.body()
             return Json(body, status_code=refusal.status)
 
         return guard
@@ -114,23 +114,16 @@ class Server:
             for got, wanted in pairs
         )
 
-    # What changes something
+    def write(self, answer: routes_orders.Write) -> Endpoint:
+        """An endpoint that changes something."""
 
-    async def place(self, request: Request) -> Response:
-        """POST /v2/orders: the answer shows the order as accepted, before it meets the market."""
-        order = self.exchange.place(await _body(request))
-        shown = wire.order(order)
-        self.exchange.route()
-        return Json(shown)
+        async def endpoint(request: Request) -> Response:
+            body = await _body(request) if request.method in {"POST", "PATCH"} else None
+            name = request.path_params.get("name", "")
+            status, shown = answer(self.exchange, request.query_params, name, body)
+            return Response(status_code=status) if status == 204 else Json(shown, status)
 
-    async def cancel(self, request: Request) -> Response:
-        """DELETE /v2/orders/{id}."""
-        self.exchange.cancel(request.path_params["name"])
-        return Response(status_code=204)
-
-    async def cancel_all(self, request: Request) -> Response:
-        """DELETE /v2/orders."""
-        return Json(routes_trading.cancel_all(self.exchange), status_code=207)
+        return self.guarded(endpoint)
 
     # The simulator's own
 
@@ -217,10 +210,9 @@ def create_app(exchange: Exchange, pace: Pace | None = None) -> Starlette:
         Route("/sim/health", server.health, methods=["GET"]),
         Route("/sim/clock", server.guarded(server.move_clock), methods=["POST"]),
         Route("/sim/state", server.guarded(server.state), methods=["GET"]),
-        Route("/v2/orders", server.guarded(server.place), methods=["POST"]),
-        Route("/v2/orders", server.guarded(server.cancel_all), methods=["DELETE"]),
-        Route("/v2/orders/{name}", server.guarded(server.cancel), methods=["DELETE"]),
     ]
+    for (method, path), write in routes_orders.WRITES.items():
+        routes.append(Route(path, server.write(write), methods=[method]))
     for reads, is_data in ((TRADING_READS, False), (DATA_READS, True)):
         for path, answer in reads.items():
             routes.append(Route(path, server.read(answer, is_data=is_data), methods=["GET"]))

@@ -6,61 +6,21 @@ clock, no randomness of its own.
 
 from decimal import Decimal
 
-from simulator import checks, fills, settlement
-from simulator.accounting import Figures, figures
-from simulator.book import Activity, Book, Order
-from simulator.intake import OrderAsk, parse
-from simulator.market import Market, Quote, quote_of
-from simulator.refusal import bad_parameter, not_found, unprocessable
-from simulator.sessions import Session, Sessions
-from simulator.switches import Switches
-from simulator.symbols import Contract
-from simulator.times import MINUTE, utc
-from simulator.updates import Execution, Listener, Update
-
-GTC_DAYS = 90
+from simulator import pending, placing, settlement
+from simulator.book import Order
+from simulator.desk import Desk
+from simulator.intake import parse
+from simulator.matching import arrive, meet
+from simulator.sessions import Session
+from simulator.times import MINUTE, new_york_day, utc
 
 
 class ClockError(ValueError):
     """The clock only goes forward, and not past the calendar."""
 
 
-class Exchange:
+class Exchange(Desk):
     """`place` answers with the order as accepted; `route` then lets it meet the market."""
-
-    def __init__(
-        self,
-        market: Market,
-        sessions: Sessions,
-        *,
-        account: str,
-        cash: Decimal,
-        start: int,
-        switches: Switches | None = None,
-    ) -> None:
-        self.market = market
-        self.switches = switches or Switches()
-        self.listeners: list[Listener] = []
-        self.sessions = sessions
-        self.now = start
-        self.book = Book(account=account, cash_start=cash, cash=cash, equity_last=cash)
-        self.created_at = start
-        self._stamp = start
-
-    @property
-    def session(self) -> Session:
-        """The running session, else the next one."""
-        return self.sessions.current_or_next(self.now)
-
-    @property
-    def is_open(self) -> bool:
-        return self.session.is_open(self.now)
-
-    def quote(self, symbol: str) -> Quote | None:
-        return quote_of(self.market, symbol, self.now)
-
-    def figures(self) -> Figures:
-        return figures(self.book, self.market, self.now)
 
     # The clock
 
@@ -91,14 +51,18 @@ class Exchange:
             self._close(session)
             return
         for order in list(self.book.working.values()):
-            if order.status == "accepted":
-                self._move(order, "new")
-            self._match(order)
+            pending.settle(self, order)
+            if order.status == "accepted" and not order.is_waiting:
+                arrive(self, order)
+            elif order.is_open:
+                meet(self, order)
 
     def _close(self, session: Session) -> None:
         for order in list(self.book.working.values()):
-            if order.expires_at <= session.close:
-                self._end(order, "expired")
+            if order.time_in_force == "cls":
+                meet(self, order)
+            if order.is_open and new_york_day(order.expires_at) <= session.day:
+                self.move(order, "expired")
         settlement.settle(
             self.book, session.day, session.close, lambda name: self._close_of(name, session)
         )
@@ -111,181 +75,26 @@ class Exchange:
         spot = self.market.spot(underlying, session.close)
         return spot[1] if spot is not None else None
 
-    def _next_stamp(self) -> int:
-        """Now, but never the same moment twice."""
-        self._stamp = max(self.now, self._stamp + 1_000)
-        return self._stamp
-
     # Orders
 
     def place(self, body: object) -> Order:
         """Accept an order or raise Refusal; a refused one leaves no trace."""
-        ask = parse(body)
-        if ask.client_order_id in self.book.by_client_id:
-            raise bad_parameter("client_order_id must be unique")
-        session = self.session
-        contracts = checks.find_contracts(ask, self.market, session, self.now)
-        checks.check_hours(ask, contracts, session, self.now)
-        intents = checks.find_intents(ask, self.book)
-        checks.check_cutoff(contracts, intents, session, self.now)
-        checks.check_available(ask, intents, self.book)
-        checks.check_cover(ask, contracts, intents, self.book)
-        checks.check_covered_call(ask, contracts, intents, self.book)
-        required = checks.required_usd(ask, contracts, intents, self.book, self._net(ask))
-        available = self.figures().options_buying_power
-        checks.check_buying_power(ask, contracts, required, available)
-        order = self._make(ask, contracts, intents)
-        order.required_usd = required
-        self.book.orders[order.id] = order
-        self._tell(order.status, order)
-        self.book.working[order.id] = order
-        self.book.by_client_id[order.client_order_id] = order
+        ask = parse(body, self.switches)
+        order = placing.make(self, placing.admit(self, ask, self.book))
+        self.add(order)
         return order
 
     def route(self) -> None:
-        """Pending orders become new and are matched."""
+        """What was accepted gets to the market: new orders, cancels and replacements."""
         for order in list(self.book.working.values()):
-            if order.status == "pending_new":
-                self._move(order, "new")
-                self._match(order)
-
-    def find(self, order_id: str) -> Order:
-        """An order or a leg by its id; Refusal when there is none."""
-        order = self.book.orders.get(order_id)
-        if order is None:
-            legs = (leg for parent in self.book.orders.values() for leg in parent.legs)
-            order = next((leg for leg in legs if leg.id == order_id), None)
-        if order is None:
-            raise not_found(f"order not found for {order_id}")
-        return order
-
-    def find_by_client_id(self, client_order_id: str) -> Order:
-        order = self.book.by_client_id.get(client_order_id)
-        if order is None:
-            raise not_found(f"order not found for {client_order_id}")
-        return order
+            pending.settle(self, order)
+            if order.status == "pending_new" and not order.is_waiting:
+                arrive(self, order)
 
     def cancel(self, order_id: str) -> None:
         """Refusal when there is nothing to cancel; legs go with their parent only."""
-        order = self.find(order_id)
-        if order.ratio is not None:
-            raise unprocessable("a leg cannot be canceled; cancel its parent order")
-        if not order.is_open:
-            raise unprocessable(f'order is already in "{order.status}" state')
-        self._end(order, "canceled")
+        pending.cancel(self, order_id)
 
-    def _net(self, ask: OrderAsk) -> Decimal:
-        """What a unit may cost at most, debit positive."""
-        if ask.limit_price is None:
-            return checks.natural_net(ask, self.market, self.now)
-        if ask.is_multileg or ask.legs[0].side == "buy":
-            return ask.limit_price
-        return -ask.limit_price
-
-    def _make(
-        self, ask: OrderAsk, contracts: tuple[Contract | None, ...], intents: tuple[str, ...]
-    ) -> Order:
-        legs = []
-        parent = self._blank(ask, ask.client_order_id)
-        for leg, contract, intent in zip(ask.legs, contracts, intents, strict=True):
-            made = self._blank(ask, None) if ask.is_multileg else parent
-            made.created_at = made.submitted_at = made.updated_at = parent.created_at
-            made.symbol, made.contract, made.side = leg.symbol, contract, leg.side
-            made.intent = intent if contract is not None else None
-            made.qty = leg.ratio * ask.qty
-            if ask.is_multileg:
-                made.type, made.limit_price, made.ratio = "", None, leg.ratio
-                legs.append(made)
-        parent.legs = tuple(legs)
-        return parent
-
-    def _blank(self, ask: OrderAsk, client_order_id: str | None) -> Order:
-        stamp = self._next_stamp()
-        days = GTC_DAYS if ask.time_in_force == "gtc" else 0
-        return Order(
-            id=self.book.new_id(),
-            client_order_id=client_order_id or self.book.new_id(),
-            created_at=stamp,
-            submitted_at=stamp,
-            updated_at=stamp,
-            expires_at=self.session.close + days * 1440 * MINUTE,
-            order_class="mleg" if ask.is_multileg else "simple",
-            type=ask.type,
-            time_in_force=ask.time_in_force,
-            qty=ask.qty,
-            limit_price=ask.limit_price,
-            status="pending_new" if self.is_open else "accepted",
-        )
-
-    def _set(self, order: Order, status: str) -> None:
-        stamp = self._next_stamp()
-        for each in (order, *order.legs):
-            each.status = status
-            each.updated_at = stamp
-
-    def _tell(self, event: str, order: Order, executions: tuple[Execution, ...] = ()) -> None:
-        update = Update(event=event, order=order, at=order.updated_at, executions=executions)
-        for listener in self.listeners:
-            listener(update)
-
-    def _move(self, order: Order, status: str) -> None:
-        self._set(order, status)
-        self._tell(status, order)
-
-    def _end(self, order: Order, status: str) -> None:
-        self._set(order, status)
-        self._finish(order)
-        self._tell(status, order)
-
-    def _finish(self, order: Order) -> None:
-        for each in (order, *order.legs):
-            setattr(each, f"{order.status}_at", each.updated_at)
-        del self.book.working[order.id]
-
-    def _match(self, order: Order) -> None:
-        """Fill the whole order at the far side when every leg has one and the limit allows."""
-        opened = self.session.open
-        prices = []
-        for leg in order.executed():
-            price = fills.leg_price(leg, self.quote(leg.symbol), opened)
-            if price is None:
-                return
-            prices.append(price)
-        net = fills.net_price(order, prices)
-        if fills.limit_allows(order, net):
-            self._fill(order, prices, net)
-
-    def _fill(self, order: Order, prices: list[Decimal], net: Decimal) -> None:
-        self._set(order, "filled")
-        self._finish(order)
-        order.filled_qty, order.filled_avg_price = order.qty, net
-        executions = []
-        for leg, price in zip(order.executed(), prices, strict=True):
-            leg.filled_qty, leg.filled_avg_price = leg.qty, price
-            multiplier = 100 if leg.contract is not None else 1
-            self.book.cash -= price * leg.signed_qty() * multiplier
-            self.book.hold(leg.symbol, leg.contract, leg.signed_qty(), price)
-            done = self._fill_activity(leg, price)
-            self.book.activities.append(done)
-            held = self.book.qty(leg.symbol)
-            executions.append(
-                Execution(
-                    id=done.execution_id, order=leg, qty=leg.qty, price=price, position_qty=held
-                )
-            )
-        self._tell("fill", order, tuple(executions))
-
-    def _fill_activity(self, leg: Order, price: Decimal) -> Activity:
-        at = leg.filled_at or self.now
-        return Activity(
-            id=f"{utc(at):%Y%m%d%H%M%S}{at // 1_000_000 % 1000:03d}::{self.book.new_id()}",
-            kind="FILL",
-            at=at,
-            day=utc(at).date(),
-            symbol=leg.symbol,
-            qty=Decimal(leg.qty),
-            price=price,
-            side=leg.side,
-            order_id=leg.id,
-            cum_qty=leg.qty,
-        )
+    def replace(self, order_id: str, body: object) -> Order:
+        """The order that follows another; `route` then puts it in its place."""
+        return pending.replace(self, order_id, body)
