@@ -64,7 +64,8 @@ def _succeed(desk: Desk, old: Order) -> None:
     new = old.successor
     if new is None or not new.is_open:  # given up meanwhile: the old one goes on
         old.due_at = old.successor = None
-        desk.move(old, old.status_before)
+        desk.set_status(old, old.status_before)
+        desk.tell("order_replace_rejected", old)
         return
     old.replaced_by = new.id
     desk.move(old, "replaced")
