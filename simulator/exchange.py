@@ -4,14 +4,16 @@ The same calls in the same order give the same answers, ids included. No HTTP, n
 clock, no randomness of its own.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
-from simulator import pending, placing, settlement
+from simulator import matching, pending, placing, settlement
 from simulator.book import Order
 from simulator.desk import Desk
-from simulator.intake import parse
+from simulator.intake import OrderAsk, parse
 from simulator.matching import arrive, meet
 from simulator.sessions import Session
+from simulator.symbols import Contract
 from simulator.times import MINUTE, new_york_day, utc
 
 
@@ -50,6 +52,10 @@ class Exchange(Desk):
         if event == session.close:
             self._close(session)
             return
+        self.match_all()
+
+    def match_all(self) -> None:
+        """Whatever works meets the market at this moment of the session."""
         for order in list(self.book.working.values()):
             pending.settle(self, order)
             if order.status == "accepted" and not order.is_waiting:
@@ -62,7 +68,7 @@ class Exchange(Desk):
             if order.time_in_force == "cls":
                 meet(self, order)
             if order.is_open and new_york_day(order.expires_at) <= session.day:
-                self.move(order, "expired")
+                self.end(order, "expired")
         settlement.settle(
             self.book, session.day, session.close, lambda name: self._close_of(name, session)
         )
@@ -83,6 +89,19 @@ class Exchange(Desk):
         order = placing.make(self, placing.admit(self, ask, self.book))
         self.add(order)
         return order
+
+    def make(
+        self, ask: OrderAsk, contracts: tuple[Contract | None, ...], intents: tuple[str, ...]
+    ) -> Order:
+        """An order that no client asked for: no check, no buying power, not in the book yet."""
+        unchecked = placing.Admitted(
+            ask=ask, contracts=contracts, intents=intents, required_usd=Decimal(0)
+        )
+        return placing.make(self, unchecked)
+
+    def execute(self, order: Order, units: int, prices: Sequence[Decimal]) -> None:
+        """Trade some of an order at these prices, one a leg, whatever the market says."""
+        matching.execute(self, order, units, prices)
 
     def route(self) -> None:
         """What was accepted gets to the market: new orders, cancels and replacements."""

@@ -25,6 +25,9 @@ def cancel(desk: Desk, order_id: str) -> None:
         raise unprocessable("a leg cannot be canceled; cancel its parent order")
     if not order.is_open or order.status in {"pending_cancel", "pending_replace"}:
         raise unprocessable(f'order is already in "{order.status}" state')
+    if order.is_waiting:  # not at the market yet: nothing can win, and the old order goes on
+        desk.end(order, "canceled")
+        return
     _suspend(desk, order, "pending_cancel")
     settle(desk, order)
 

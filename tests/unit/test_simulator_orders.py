@@ -174,13 +174,20 @@ def test_a_partial_fill_leaves_the_waiting_replacement_less():
     assert no_of(broker.replace, new.id, {"qty": 9 - done}).message.endswith("not changed")
 
 
-def test_a_canceled_replacement_ends_both_orders():
-    broker = exchange(pending_minutes=2)
+def test_a_canceled_replacement_lets_the_old_order_go_on():
+    table = market()
+    broker = exchange(table, pending_minutes=3)
     old = send(broker, single(P595, "buy", limit="4.10"))
     new = change(broker, old, limit_price="4")
     broker.cancel(new.id)
+    assert (old.status, new.status) == ("pending_replace", "canceled")
     broker.advance(broker.now + 3 * MINUTE)
-    assert (old.status, new.status) == ("replaced", "canceled")
+    assert old.status == "new"
+    newer = change(broker, old, limit_price="4.05")
+    broker.cancel(newer.id)
+    table.quotes[P595.symbol] = quote("4.00", "4.05")
+    broker.advance(broker.now + 3 * MINUTE)
+    assert (old.status, newer.status) == ("filled", "canceled")
 
 
 def test_the_old_order_goes_on_where_more_is_filled_than_the_new_one_asked_for():
