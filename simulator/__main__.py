@@ -4,7 +4,7 @@ import argparse
 import json
 import socket
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -22,6 +22,7 @@ from simulator.replay import open_replay
 from simulator.run import run_through
 from simulator.sessions import Sessions
 from simulator.startup import StartupError, check_trading_day, parse_day
+from simulator.switches import BadSwitch, Switches, read_switches, with_words
 from simulator.synthetic import Synthetic
 from simulator.times import new_york_day, new_york_moment, rfc3339
 
@@ -54,6 +55,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         metavar="DAYS",
         help="no server: live through the days as fast as possible and end with a line of JSON",
     )
+    parser.add_argument(
+        "--switch", action="append", metavar="NAME=VALUE", help="a behaviour; may be repeated"
+    )
+    parser.add_argument("--switches", type=Path, metavar="FILE.toml", help="several behaviours")
     parser.add_argument("--start", choices=["now"], help="begin at the wall clock's moment")
     return parser.parse_args(arguments)
 
@@ -108,6 +113,7 @@ def _headless(exchange: Exchange, days: int) -> int:
 
 def build(options: argparse.Namespace) -> Exchange:
     """StartupError for anything that is not there or makes no sense."""
+    switches = _switches(options)
     start = wall_clock() if options.start == "now" else None
     market, sessions = _replay(options) if options.replay else _synthetic(options, start)
     return Exchange(
@@ -116,7 +122,24 @@ def build(options: argparse.Namespace) -> Exchange:
         account=options.account,
         cash=_cash(options.cash),
         start=new_york_moment(market.days[0], 9, 0) if start is None else start,
+        switches=switches,
     )
+
+
+def _switches(options: argparse.Namespace) -> Switches:
+    """Those of the file, then those of the line. The market's seed is that of chance too."""
+    try:
+        found = replace(Switches(), seed=options.seed)
+        if options.switches is not None:
+            found = read_switches(options.switches, found)
+        for text in options.switch or []:
+            name, equals, word = text.partition("=")
+            if not equals:
+                raise BadSwitch(f"--switch {text}: write it as NAME=VALUE")
+            found = with_words(found, {name.strip(): word})
+    except BadSwitch as problem:
+        raise StartupError(str(problem)) from None
+    return found
 
 
 def _synthetic(options: argparse.Namespace, start: int | None) -> tuple[Market, Sessions]:

@@ -19,8 +19,10 @@ class Json(JSONResponse):
 
 
 async def body_of(request: Request) -> object:
-    """JSON with every number exact; Refusal when it is not JSON."""
+    """JSON with every number exact, None when there is none; Refusal when it is not JSON."""
     raw = await request.body()
+    if not raw:
+        return None
     if len(raw) > BODY_BYTES_MAX:
         raise malformed("request body is too large")
     try:

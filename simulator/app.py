@@ -25,6 +25,7 @@ from simulator.past import Past
 from simulator.refusal import MALFORMED, NOT_FOUND, Refusal, malformed
 from simulator.regrets import Regrets
 from simulator.routes_data import DATA_READS, PREFIXES, Answer
+from simulator.routes_orders import WRITES, Write
 from simulator.sockets import Sockets
 from simulator.streams import Streams
 from simulator.symbols import plain, request_id
@@ -136,34 +137,17 @@ class Server:
         self.regrets.do()
         self.past.record()
 
-    # What changes something
+    def write(self, answer: Write) -> Endpoint:
+        """An endpoint that changes something."""
 
-    async def place(self, request: Request) -> Response:
-        """POST /v2/orders: the answer shows the order as accepted, before it meets the market."""
-        order = self.exchange.place(await body_of(request))
-        shown = wire.order(order)
-        self.exchange.route()
-        await self.sockets.hurry()
-        return Json(shown)
+        async def endpoint(request: Request) -> Response:
+            body = await body_of(request)
+            name = request.path_params.get("name", "")
+            status, shown = answer(self.exchange, request.query_params, name, body)
+            await self.sockets.hurry()
+            return Response(status_code=status) if shown is None else Json(shown, status)
 
-    async def cancel(self, request: Request) -> Response:
-        """DELETE /v2/orders/{id}."""
-        self.exchange.cancel(request.path_params["name"])
-        return Response(status_code=204)
-
-    async def cancel_all(self, request: Request) -> Response:
-        """DELETE /v2/orders."""
-        return Json(routes_trading.cancel_all(self.exchange), status_code=207)
-
-    async def exercise(self, request: Request) -> Response:
-        """POST /v2/positions/{symbol or id}/exercise: no body either way."""
-        self.exchange.office.exercise(request.path_params["name"], self.exchange.now)
-        return Response(status_code=200)
-
-    async def do_not_exercise(self, request: Request) -> Response:
-        """POST /v2/positions/{symbol or id}/do-not-exercise."""
-        self.exchange.office.decline(request.path_params["name"], self.exchange.now)
-        return Response(status_code=200)
+        return self.guarded(endpoint)
 
     # The simulator's own
 
@@ -207,7 +191,7 @@ def state(exchange: Exchange) -> dict[str, object]:
 def _refused(problem: Refusal, *, is_data: bool) -> Response:
     body: dict[str, object] = {"message": problem.message}
     if not is_data:
-        body = {"code": problem.code, "message": problem.message, **problem.extra}
+        body = problem.body()
     return Json(body, status_code=problem.status)
 
 
@@ -259,16 +243,9 @@ def create_app(
         Route("/sim/health", server.health, methods=["GET"]),
         *Admin(server).routes(),
         Route("/sim/state", server.guarded(server.state), methods=["GET"]),
-        Route("/v2/orders", server.guarded(server.place), methods=["POST"]),
-        Route("/v2/orders", server.guarded(server.cancel_all), methods=["DELETE"]),
-        Route("/v2/orders/{name}", server.guarded(server.cancel), methods=["DELETE"]),
-        Route("/v2/positions/{name}/exercise", server.guarded(server.exercise), methods=["POST"]),
-        Route(
-            "/v2/positions/{name}/do-not-exercise",
-            server.guarded(server.do_not_exercise),
-            methods=["POST"],
-        ),
     ]
+    for (method, path), write in WRITES.items():
+        routes.append(Route(path, server.write(write), methods=[method]))
     for reads, is_data in ((TRADING_READS, False), (DATA_READS, True)):
         for path, answer in reads.items():
             routes.append(Route(path, server.read(answer, is_data=is_data), methods=["GET"]))

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import Protocol
 
 from simulator import allotment, dividends, fees, means, settlement, splits
 from simulator.book import Activity, Book, Position
 from simulator.checks import BROAD_ETFS
+from simulator.desk import Desk
 from simulator.margin import SHARES
 from simulator.market import Market, quote_of
 from simulator.refusal import Refusal, forbidden, unprocessable
@@ -20,15 +20,6 @@ from simulator.times import MINUTE, new_york_day
 EXERCISE_SHORT = 40310001
 #: A do-not-exercise request may come late, at best effort.
 DECLINE_MINUTES_LATE = 30
-
-
-class Desk(Protocol):
-    """What the office works on; each may be exchanged for another at any time."""
-
-    book: Book
-    market: Market
-    sessions: Sessions
-    switches: Switches
 
 
 class BackOffice:

@@ -4,9 +4,10 @@ whoever reads only what is new does not see it."""
 from dataclasses import replace
 from decimal import Decimal
 
-from simulator import fills
 from simulator.book import Activity, Book, Order, Position
 from simulator.symbols import is_option_symbol
+
+ZERO = Decimal(0)
 
 
 class NoSuchFill(ValueError):
@@ -85,10 +86,15 @@ def _refigure(book: Book, leg: Order) -> None:
     rows = [row for row in book.activities if row.order_id == leg.id and row.counts]
     leg.filled_qty = sum(int(row.qty) for row in rows)
     paid = sum((row.qty * (row.price or Decimal(0)) for row in rows), Decimal(0))
-    leg.filled_avg_price = paid / leg.filled_qty if leg.filled_qty else None
+    leg.filled_usd = paid
     parent = next((order for order in book.orders.values() if leg in order.legs), None)
     if parent is None:
         return
     parent.filled_qty = min(each.filled_qty // (each.ratio or 1) for each in parent.legs)
-    prices = [each.filled_avg_price or Decimal(0) for each in parent.legs]
-    parent.filled_avg_price = fills.net_price(parent, prices)
+    parent.filled_usd = parent.filled_qty * sum((_of_a_unit(each) for each in parent.legs), ZERO)
+
+
+def _of_a_unit(leg: Order) -> Decimal:
+    """USD a share that a leg adds to the price of a unit."""
+    price = (leg.filled_avg_price or ZERO) * (leg.ratio or 1)
+    return price if leg.side == "buy" else -price

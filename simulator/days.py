@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from simulator import timetable
+from simulator import matching, timetable
 from simulator.accounting import figures
 from simulator.book import Order, Position
 from simulator.intake import LegAsk, OrderAsk
 from simulator.sessions import Session
+from simulator.terms import Terms
+from simulator.times import new_york_day
 from simulator.timetable import Event
 
 if TYPE_CHECKING:
@@ -33,19 +35,16 @@ def live_through(exchange: "Exchange", at: int) -> None:
 
 
 def close(exchange: "Exchange", session: Session) -> None:
-    """Orders expire, those for contracts that end today too; the day's equity is taken."""
+    """The closing auction; orders expire; the day's equity is taken."""
     for order in list(exchange.book.working.values()):
-        if order.expires_at <= session.close or _ends_today(order, session):
+        if order.time_in_force == "cls":
+            matching.meet(exchange, order)
+        if order.is_open and new_york_day(order.expires_at) <= session.day:
             exchange.end(order, "expired")
     # What ends today has no quote any more: the last moment before the close counts.
     equity = figures(exchange.book, exchange.market, session.close - 1).equity
     exchange.book.equity_last = equity
     exchange.history.note(session.close, equity)
-
-
-def _ends_today(order: Order, session: Session) -> bool:
-    contracts = [leg.contract for leg in order.executed() if leg.contract is not None]
-    return any(contract.last_day <= session.day for contract in contracts)
 
 
 def sell_out(exchange: "Exchange", session: Session, *, broad: bool) -> None:
@@ -63,9 +62,7 @@ def _close_out(exchange: "Exchange", held: Position) -> None:
         client_order_id=None,
         is_multileg=False,
         qty=abs(held.qty),
-        type="market",
-        time_in_force="day",
-        limit_price=None,
+        terms=Terms(type="market", time_in_force="day"),
         legs=(LegAsk(symbol=held.symbol, ratio=1, side=side, intent=None),),
     )
     exchange.add(exchange.make(ask, (held.contract,), (f"{side}_to_close",)))
@@ -83,4 +80,4 @@ def _closes_too_much(exchange: "Exchange", leg: Order) -> bool:
     if leg.intent is None or not leg.intent.endswith("close"):
         return False
     held = exchange.book.qty(leg.symbol)
-    return held * leg.signed_qty() >= 0 or abs(held) < leg.qty - leg.filled_qty
+    return held * leg.signed_qty() >= 0 or abs(held) < leg.leaves

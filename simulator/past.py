@@ -2,6 +2,7 @@
 that needs them stands armed."""
 
 import copy
+from decimal import Decimal
 from typing import Final
 
 from simulator.book import Book, Order
@@ -129,7 +130,7 @@ def _unfill(order: Order, status: str) -> None:
     order.status = status
     order.filled_at = None
     order.filled_qty = 0
-    order.filled_avg_price = None
+    order.filled_usd = Decimal(0)
 
 
 def copied(book: Book) -> Book:

@@ -33,7 +33,7 @@ def account(exchange: Exchange, query: Query, _: str) -> Json:
 
 def configurations(exchange: Exchange, query: Query, _: str) -> Json:
     """GET /v2/account/configurations."""
-    return wire.configurations()
+    return wire.configurations(exchange.book.configuration)
 
 
 def orders(exchange: Exchange, query: Query, _: str) -> list[Json]:
@@ -67,17 +67,25 @@ def _between(exchange: Exchange, query: Query) -> list[Order]:
     if before_id and after_id:
         raise BadQuery("before_order_id and after_order_id exclude each other")
     if before_id:
-        return found[: found.index(exchange.find(before_id))]
-    return found[found.index(exchange.find(after_id)) + 1 :] if after_id else found
+        return found[: found.index(_parent(exchange, before_id))]
+    return found[found.index(_parent(exchange, after_id)) + 1 :] if after_id else found
+
+
+def _parent(exchange: Exchange, order_id: str) -> Order:
+    """Of a leg the order it belongs to, else the order itself."""
+    found = exchange.find(order_id)
+    return next((o for o in exchange.book.orders.values() if found in o.legs), found)
 
 
 def _wanted(order: Order, query: Query) -> bool:
-    """A parent matches when one of its legs does."""
+    """A parent matches when one of its legs does. Underlyings are names of their contracts only
+    where contracts are asked for."""
     symbols = set(words(query, "symbols"))
     executed = order.executed()
     names = {each.symbol for each in executed}
-    names |= {each.contract.underlying for each in executed if each.contract is not None}
     asset_class, side = query.get("asset_class"), query.get("side")
+    if asset_class == "us_option":
+        names |= {each.contract.underlying for each in executed if each.contract is not None}
     return (
         (not symbols or bool(symbols & names))
         and (asset_class in {None, "", "all"} or wire.asset_class(executed[0]) == asset_class)
@@ -93,14 +101,6 @@ def order(exchange: Exchange, query: Query, order_id: str) -> Json:
 def order_by_client_id(exchange: Exchange, query: Query, _: str) -> Json:
     """GET /v2/orders:by_client_order_id."""
     return wire.order(exchange.find_by_client_id(query.get("client_order_id", "")))
-
-
-def cancel_all(exchange: Exchange) -> list[Json]:
-    """DELETE /v2/orders."""
-    ids = list(exchange.book.working)
-    for order_id in ids:
-        exchange.cancel(order_id)
-    return [{"id": order_id, "status": 200} for order_id in ids]
 
 
 def positions(exchange: Exchange, query: Query, _: str) -> list[Json]:

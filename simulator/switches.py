@@ -56,13 +56,52 @@ class RateLimit(StrEnum):
     OFF = "off"
 
 
+class OffIncrement(StrEnum):
+    """A price of two decimals that is no multiple of the contract's increment."""
+
+    REJECTED = "rejected"  # by the venue: accepted first, then rejected on the stream
+    REFUSED = "refused"  # by the broker, in its answer
+    TAKEN = "taken"
+
+
+class MultilegReplace(StrEnum):
+    """What PATCH does to an order of several legs."""
+
+    WORKS = "works"
+    UNRELIABLE = "unreliable"  # closing ones fail: the old order still holds what they would close
+    DISABLED = "disabled"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Switches:
     """How this broker behaves."""
 
+    #: Of everything that is left to chance once an order is placed.
+    seed: int = 7
     fills: FillMode = FillMode.PAPER
     #: Share of eligible orders that fill in parts; the real paper account's is 0.1.
     partial_share: float = 0.0
+    #: What the account was approved for; its own configuration may lower it.
+    options_level: int = 3
+    #: Documented as accepted since August 2026; older pages know day orders only.
+    option_gtc: bool = True
+    #: Stop and stop-limit orders for single contracts; one specification lists neither.
+    option_stops: bool = True
+    #: Whether orders for contracts may cross each other; documented for shares only.
+    option_wash_check: bool = True
+    off_increment: OffIncrement = OffIncrement.REJECTED
+    #: Of the net price of several legs, USD.
+    net_increment: Decimal = Decimal("0.01")
+    #: A net limit of exactly 0.
+    zero_net: bool = True
+    multileg_replace: MultilegReplace = MultilegReplace.UNRELIABLE
+    #: A replaced order that had filled in part: the new one works for the whole quantity again,
+    #: as has been reported, not for what is left of it.
+    replace_forgets_fills: bool = False
+    #: How long a cancel or a replacement takes to reach the market. Until then a fill can win.
+    pending_minutes: int = 0
+
+    # Data
     #: What the account may read without delay.
     data_plan: DataPlan = DataPlan.PLUS
     #: Both have been seen of the real one.
@@ -89,8 +128,6 @@ class Switches:
     exercise_posts: ExercisePosts = ExercisePosts.AT_ONCE
     #: Chance a night of one short contract that has no time value left; 0: nobody exercises early.
     early_assignment: float = 0.05
-    #: Of whatever the broker draws.
-    seed: int = 7
 
     # Money that a paper account never sees
     fees: bool = False
@@ -127,7 +164,11 @@ class Switches:
 
 
 #: What a number may be, both ends included.
-BOUNDS: dict[str, tuple[float, float]] = {
+BOUNDS: dict[str, tuple[float | Decimal, float]] = {
+    "options_level": (0, 3),
+    "net_increment": (Decimal("0.01"), 1),
+    "pending_minutes": (0, 390),
+    "stream_auth_s": (0, inf),
     "partial_share": (0, 1),
     "early_assignment": (0, 1),
     "indicative_off_cents": (0, 100),
@@ -154,10 +195,10 @@ def with_words(switches: Switches, words: dict[str, object]) -> Switches:
     return replace(switches, **found)
 
 
-def read_switches(path: Path) -> Switches:
-    """From a TOML file; BadSwitch when it cannot be read."""
+def read_switches(path: Path, before: Switches) -> Switches:
+    """`before` with those of a TOML file set anew; BadSwitch when it cannot be read."""
     try:
-        return with_words(Switches(), tomllib.loads(path.read_text()))
+        return with_words(before, tomllib.loads(path.read_text()))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
         raise BadSwitch(f"{path}: {problem}") from None
 
@@ -167,7 +208,10 @@ def _value(name: str, kind: Any, word: object) -> object:
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
-        return kind(text) if kind is not Decimal else Decimal(text)
+        value = kind(text)
+        if isinstance(value, Decimal) and not value.is_finite():
+            raise ValueError
+        return value
     except (ValueError, KeyError, ArithmeticError):
         wanted = (
             " or ".join(kind)

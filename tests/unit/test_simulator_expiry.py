@@ -393,7 +393,7 @@ def test_a_closing_order_for_the_next_day_ends_when_the_night_takes_its_contract
     broker = broker_of((LC590, 1))
     broker.advance(at(16, 30))
     order = send(broker, LC590.symbol, "sell", type="limit", limit_price="1")
-    other = send(broker, LC590.symbol, "buy", type="limit", limit_price="1")
+    other = send(broker, LC590.symbol, "buy", type="limit", limit_price="0.50")
     broker.book.positions.pop(LC590.symbol)
     broker.advance(at(19))
     assert order.status == "canceled"
@@ -402,8 +402,8 @@ def test_a_closing_order_for_the_next_day_ends_when_the_night_takes_its_contract
 
 def test_an_order_for_a_contract_that_ends_today_expires_however_long_it_was_meant_to_work():
     broker = broker_of((C590, 1))
-    order = send(broker, C590.symbol, "sell", type="limit", limit_price="90")
-    order.expires_at += 90 * 1440 * MINUTE
+    more = {"type": "limit", "limit_price": "90", "time_in_force": "gtc"}
+    order = send(broker, C590.symbol, "sell", **more)
     broker.advance(at(16))
     assert order.status == "expired"
 
