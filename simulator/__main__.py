@@ -11,9 +11,9 @@ import uvicorn
 
 from simulator.app import create_app
 from simulator.exchange import Exchange
-from simulator.listing import PROFILES
 from simulator.market import Market
 from simulator.pace import Pace, wall_clock
+from simulator.profile import PROFILES, read_profiles
 from simulator.recording import find_files
 from simulator.replay import open_replay
 from simulator.sessions import Sessions
@@ -31,8 +31,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--account", default="SIM000001")
     parser.add_argument("--cash", default="100000", help="USD at the start")
     parser.add_argument("--seed", type=int, default=7, help="of the made-up market")
-    parser.add_argument("--day", action="append", help="YYYY-MM-DD; may be repeated for a replay")
+    parser.add_argument("--day", action="append", help="YYYY-MM-DD; may be repeated")
     parser.add_argument("--underlying", action="append", help="may be repeated")
+    parser.add_argument("--market", type=Path, metavar="FILE", help="made-up underlyings, TOML")
     parser.add_argument("--replay", type=Path, metavar="FOLDER", help="recorded quotes")
     parser.add_argument("--speed", type=float, default=0.0, help="times real time; 0 stands still")
     parser.add_argument("--start", choices=["now"], help="begin at the wall clock's moment")
@@ -69,24 +70,27 @@ def build(options: argparse.Namespace) -> Exchange:
 
 def _synthetic(options: argparse.Namespace, start: int | None) -> tuple[Market, Sessions]:
     days = [parse_day(text) for text in options.day or []]
-    if len(days) > 1:
-        raise StartupError("the made-up market starts on one day; give --day once")
-    underlyings = list(dict.fromkeys(options.underlying or PROFILES))
-    unknown = [name for name in underlyings if name not in PROFILES]
+    profiles = PROFILES if options.market is None else read_profiles(options.market)
+    underlyings = list(dict.fromkeys(options.underlying or profiles))
+    unknown = [name for name in underlyings if name not in profiles]
     if unknown:
         raise StartupError(
-            f"the made-up market has no {unknown[0]}; choose from {', '.join(PROFILES)} "
+            f"the made-up market has no {unknown[0]}; choose from {', '.join(profiles)} "
             "or replay recorded quotes with --replay FOLDER"
         )
     if start is not None:
         today = new_york_day(start)
         sessions = Sessions(today, today)
-        day = sessions.current_or_next(start).day
+        days = [sessions.current_or_next(start).day]
     else:
-        day = days[0] if days else DEFAULT_DAY
-        sessions = Sessions(day, day)
-        check_trading_day(day, sessions)
-    return Synthetic(day, underlyings, options.seed, sessions), sessions
+        days = sorted(days) or [DEFAULT_DAY]
+        sessions = Sessions(days[0], days[-1])
+        for day in days:
+            check_trading_day(day, sessions)
+    market = Synthetic(
+        days[0], underlyings, options.seed, sessions, last=days[-1], profiles=profiles
+    )
+    return market, sessions
 
 
 def _replay(options: argparse.Namespace) -> tuple[Market, Sessions]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from simulator import checks, fills, settlement
 from simulator.accounting import Figures, figures
+from simulator.adjustment import adjust
 from simulator.book import Activity, Book, Order
 from simulator.intake import OrderAsk, parse
 from simulator.market import Market, Quote, quote_of
@@ -90,10 +91,21 @@ class Exchange:
         if event == session.close:
             self._close(session)
             return
+        if event == session.open:
+            self._adjust(session)
         for order in list(self.book.working.values()):
             if order.status == "accepted":
                 self._move(order, "new")
             self._match(order)
+
+    def _adjust(self, session: Session) -> None:
+        """The day's splits: orders in the old contracts end, positions become the new ones."""
+        adjustments = self.market.adjustments(session.day)
+        gone = {adjustment.old.symbol for adjustment in adjustments}
+        for order in list(self.book.working.values()):
+            if any(leg.symbol in gone for leg in order.executed()):
+                self._end(order, "canceled")
+        adjust(self.book, self.market, adjustments, session)
 
     def _close(self, session: Session) -> None:
         for order in list(self.book.working.values()):
@@ -247,6 +259,8 @@ class Exchange:
         opened = self.session.open
         prices = []
         for leg in order.executed():
+            if self.market.halt(leg.contract.underlying if leg.contract else leg.symbol, self.now):
+                return
             price = fills.leg_price(leg, self.quote(leg.symbol), opened)
             if price is None:
                 return

@@ -83,12 +83,34 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Action:
-    """A dividend (USD a share), a split (new shares for one) or a spin-off."""
+    """A dividend (USD a share), a split (new shares for one) or a spin-off. None: not known."""
 
     symbol: str
     kind: str
     ex_day: date
     rate: Decimal
+    record_day: date | None = None
+    payable_day: date | None = None
+    new_symbol: str = ""  # of what is spun off
+    declared_day: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Halt:
+    """Nothing of an underlying trades or is quoted anew in [start, end)."""
+
+    start: int
+    end: int
+    code: str = "LUDP"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adjustment:
+    """What a split makes of a contract: `count` of the new one for each old one."""
+
+    old: Contract
+    new: Contract
+    count: int
 
 
 class Market(Protocol):
@@ -123,6 +145,12 @@ class Market(Protocol):
 
     def actions(self, now: int) -> list[Action]:
         """Corporate actions that are announced by now."""
+
+    def halt(self, underlying: str, now: int) -> Halt | None:
+        """The halt that stands now; None while the stock trades, and where nobody knows."""
+
+    def adjustments(self, day: date) -> list[Adjustment]:
+        """What the splits of a day do to the contracts, as of its opening."""
 
 
 def cents(price: float) -> Decimal | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.market import Action, Bar, Chain
+from simulator.market import Action, Adjustment, Bar, Chain, Halt
 from simulator.recording import Recording, find_files, load
 from simulator.sessions import Sessions
 from simulator.startup import StartupError
@@ -119,6 +119,13 @@ class Replay:
             if action.symbol in self._recordings
             and action.ex_day - timedelta(days=ANNOUNCED_DAYS[action.kind]) <= today
         ]
+
+    def halt(self, underlying: str, now: int) -> Halt | None:
+        """Recordings do not say; their quotes stop."""
+        return None
+
+    def adjustments(self, day: date) -> list[Adjustment]:
+        return []
 
 
 def _chain(recording: Recording | None, now: int) -> Chain:

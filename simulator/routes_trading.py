@@ -20,7 +20,7 @@ from simulator.filters import (
     whole,
     words,
 )
-from simulator.listing import PROFILES
+from simulator.profile import PROFILES
 from simulator.refusal import not_found
 from simulator.symbols import Contract, asset_id
 from simulator.times import new_york_day, new_york_moment

@@ -26,9 +26,7 @@ def settle(book: Book, day: date, at: int, close_of: Callable[[str], Decimal | N
         close = close_of(contract.underlying)
         if close is None:
             continue
-        worth = close - contract.strike
-        worth = worth if contract.right == "call" else -worth
-        if worth >= IN_THE_MONEY_USD_MIN:
+        if contract.intrinsic(close) >= IN_THE_MONEY_USD_MIN:
             _exercise(book, held, contract, day, at)
         else:
             book.activities.append(_activity(book, "OPEXP", held.symbol, -held.qty, (day, at)))
@@ -38,8 +36,9 @@ def settle(book: Book, day: date, at: int, close_of: Callable[[str], Decimal | N
 def _exercise(book: Book, held: Position, contract: Contract, day: date, at: int) -> None:
     """Shares change hands at the strike, for the holder or against the writer."""
     buys = (contract.right == "call") == (held.qty > 0)
-    shares = abs(held.qty) * SHARES * (1 if buys else -1)
-    net = -contract.strike * shares
+    sign = 1 if buys else -1
+    shares = abs(held.qty) * contract.size * sign
+    net = -contract.strike * abs(held.qty) * SHARES * sign
     kind = "OPEXC" if held.qty > 0 else "OPASN"
     option = _activity(book, kind, held.symbol, -held.qty, (day, at))
     stock = _activity(book, "OPTRD", contract.underlying, shares, (day, at))
@@ -47,7 +46,7 @@ def _exercise(book: Book, held: Position, contract: Contract, day: date, at: int
     book.activities.append(replace(option, group_id=group))
     book.activities.append(replace(stock, group_id=group, price=contract.strike, net_usd=net))
     book.cash += net
-    book.hold(contract.underlying, None, shares, contract.strike)
+    book.hold(contract.underlying, None, shares, abs(net / shares))
 
 
 def _activity(book: Book, kind: str, symbol: str, qty: int, when: tuple[date, int]) -> Activity:
