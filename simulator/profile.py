@@ -230,5 +230,9 @@ def _check(profile: Profile, where: str) -> None:
     for split in profile.splits:
         if split.new < 1 or split.old < 1 or split.new == split.old:
             raise StartupError(f"{where}: a split has new and old, whole numbers that differ")
+    if any(pause.minutes < 1 for pause in profile.halts):
+        raise StartupError(f"{where}: a halt lasts at least 1 of minutes")
+    if any(jump.move <= -1 for jump in profile.moves):
+        raise StartupError(f"{where}: a move is above -1")
     if any(dividend.usd <= 0 for dividend in profile.dividends):
         raise StartupError(f"{where}: a dividend's usd must be above 0")

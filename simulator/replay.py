@@ -2,12 +2,15 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from simulator.corporate import Split, adjust_all
 from simulator.market import Action, Adjustment, Bar, Chain, Halt
 from simulator.recording import Recording, find_files, load
 from simulator.sessions import Sessions
@@ -125,7 +128,21 @@ class Replay:
         return None
 
     def adjustments(self, day: date) -> list[Adjustment]:
-        return []
+        """Of what was listed on the last recorded day before; a split that nobody recorded on
+        both sides is not made up."""
+        found = []
+        for action in self._actions:
+            if action.kind != "split" or action.ex_day != day:
+                continue
+            listed = self._recordings.get(action.symbol, [])
+            before = [r for r in listed if r.day < day]
+            after = {c.symbol: c for r in listed if r.day == day for c in r.contracts}
+            if before and after:
+                ratio = Fraction(action.rate)
+                split = Split(ex_day=day, new=ratio.numerator, old=ratio.denominator)
+                made = adjust_all(before[-1].contracts, split)
+                found += [replace(a, new=after.get(a.new.symbol, a.new)) for a in made]
+        return found
 
 
 def _chain(recording: Recording | None, now: int) -> Chain:

@@ -55,6 +55,8 @@ class _Stock:
     def listing_day(self, now: int) -> date:
         """Contracts change at midnight, but for splits, which wait for the opening."""
         day = max(new_york_day(now), self._first)
+        if not self.profile.splits:
+            return day
         started = max(self._sessions.started(now).day, self._first)
         waits = any(started < split.ex_day <= day for split in self.profile.splits)
         return started if waits else day

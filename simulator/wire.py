@@ -142,7 +142,7 @@ def contract(listed: Contract, market: Market, now: int, today: date) -> Json:
         "style": "american",
         "strike_price": plain(listed.strike),
         "multiplier": "100",
-        "size": "100",
+        "size": str(listed.size),
         "open_interest": None if listed.open_interest is None else str(listed.open_interest),
         "open_interest_date": None if day is None else day.isoformat(),
         "close_price": None if closed is None else money(closed[1]),
