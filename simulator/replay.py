@@ -56,8 +56,19 @@ class Replay:
 
     def contract(self, symbol: str, now: int) -> Contract | None:
         today = new_york_day(now)
-        listed = [contract for day, contract in self._listed.get(symbol, ()) if day <= today]
-        return listed[-1] if listed else None
+        listed = [pair for pair in self._listed.get(symbol, ()) if pair[0] <= today]
+        if not listed or self._is_gone(*listed[-1], self._sessions.started(now).day):
+            return None
+        return listed[-1][1]
+
+    def _is_gone(self, seen: date, contract: Contract, started: date) -> bool:
+        """A split has made another contract of it since it was last recorded."""
+        return any(
+            action.kind == "split"
+            and action.symbol == contract.underlying
+            and seen < action.ex_day <= min(started, contract.last_day)
+            for action in self._actions
+        )
 
     def chain(self, underlying: str, now: int) -> Chain | None:
         if underlying not in self._recordings:
