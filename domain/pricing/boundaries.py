@@ -24,6 +24,9 @@ VOL_LOW, SEGMENTS, VOL_POINTS = 0.01, 6, 5
 VOL_HIGH = VOL_LOW * 4.0**SEGMENTS
 VOLS = SEGMENTS * (VOL_POINTS - 1) + 1
 _SPAN = math.log(4.0)
+#: Nodes before this one, a moment from expiry, keep their asymptotic guess: what is solved there is
+#: too rough to be extrapolated.
+_EXTENDED = 2
 _ROOM = 16  # NODES and what fills the processor's vectors
 
 
@@ -124,24 +127,26 @@ def _log_vol(index: int, place: Floats) -> float:
 
 @kernel
 def _extend(index: int, made: Shape) -> None:
-    """g**2 / vol**2 at a volatility from the one or two solved above it, into `guess`."""
+    """g at a volatility from the one or two solved above it, into `guess`."""
     place, upper, far = made.method.place, index + 1, index + 2
     step = _log_vol(index, place) - _log_vol(upper, place)
-    if far == VOLS or made.is_solved[far] == 0.0:
-        for j in range(NODES):
-            made.guess[j] = made.value[upper, j] + step * made.slope[upper, j]
-        return
-    gap = _log_vol(far, place) - _log_vol(upper, place)
-    x = step / gap
-    by_far, by_far_slope = x * x * (3 - 2 * x), gap * x * x * (x - 1)
-    by_slope = gap * x * (x - 1) * (x - 1)
-    for j in range(NODES):
-        made.guess[j] = (
+    by_far, by_slope, by_far_slope = 0.0, step, 0.0
+    if far < VOLS and made.is_solved[far] == 1.0:
+        gap = _log_vol(far, place) - _log_vol(upper, place)
+        x = step / gap
+        by_far, by_far_slope = x * x * (3 - 2 * x), gap * x * x * (x - 1)
+        by_slope = gap * x * (x - 1) * (x - 1)
+    else:
+        far = upper
+    vol = math.exp(_log_vol(index, place))
+    for j in range(_EXTENDED, NODES):
+        square = (
             (1 - by_far) * made.value[upper, j]
             + by_far * made.value[far, j]
             + by_slope * made.slope[upper, j]
             + by_far_slope * made.slope[far, j]
         )
+        made.guess[j] = vol * math.sqrt(max(square, 0.25 * made.value[upper, j]))
 
 
 @kernel
@@ -149,13 +154,12 @@ def _solve_at(index: int, made: Shape) -> bool:
     """Solve the boundary at one of the volatilities, from its upper neighbour when it is there."""
     system, g = made.system, made.guess
     vol = math.exp(_log_vol(index, made.method.place))
-    found = False
-    if index + 1 < VOLS and made.is_solved[index + 1] == 1.0:
+    first_guess(system.place, vol, system.table.node, g)
+    is_near = index + 1 < VOLS and made.is_solved[index + 1] == 1.0
+    if is_near:
         _extend(index, made)
-        for j in range(NODES):
-            g[j] = vol * math.sqrt(max(g[j], 0.25 * made.value[index + 1, j]))
-        found = solve_boundary(g, made.slopes, vol, system, True)
-    if not found:
+    found = solve_boundary(g, made.slopes, vol, system, is_near)
+    if not found and is_near:
         first_guess(system.place, vol, system.table.node, g)
         found = solve_boundary(g, made.slopes, vol, system, False)
     for j in range(NODES):
