@@ -14,9 +14,9 @@ import uvicorn
 from simulator.app import create_app
 from simulator.exchange import Exchange
 from simulator.fault_script import BadFault, read_file
-from simulator.listing import PROFILES
 from simulator.market import Market
 from simulator.pace import MAX, Pace, wall_clock
+from simulator.profile import PROFILES, read_profiles
 from simulator.recording import find_files
 from simulator.replay import open_replay
 from simulator.run import run_through
@@ -39,8 +39,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--account", default="SIM000001")
     parser.add_argument("--cash", default="100000", help="USD at the start")
     parser.add_argument("--seed", type=int, default=7, help="of the made-up market")
-    parser.add_argument("--day", action="append", help="YYYY-MM-DD; may be repeated for a replay")
+    parser.add_argument("--day", action="append", help="YYYY-MM-DD; may be repeated")
     parser.add_argument("--underlying", action="append", help="may be repeated")
+    parser.add_argument("--market", type=Path, metavar="FILE", help="made-up underlyings, TOML")
     parser.add_argument("--replay", type=Path, metavar="FOLDER", help="recorded quotes")
     parser.add_argument(
         "--speed",
@@ -144,24 +145,27 @@ def _switches(options: argparse.Namespace) -> Switches:
 
 def _synthetic(options: argparse.Namespace, start: int | None) -> tuple[Market, Sessions]:
     days = [parse_day(text) for text in options.day or []]
-    if len(days) > 1:
-        raise StartupError("the made-up market starts on one day; give --day once")
-    underlyings = list(dict.fromkeys(options.underlying or PROFILES))
-    unknown = [name for name in underlyings if name not in PROFILES]
+    profiles = PROFILES if options.market is None else read_profiles(options.market)
+    underlyings = list(dict.fromkeys(options.underlying or profiles))
+    unknown = [name for name in underlyings if name not in profiles]
     if unknown:
         raise StartupError(
-            f"the made-up market has no {unknown[0]}; choose from {', '.join(PROFILES)} "
+            f"the made-up market has no {unknown[0]}; choose from {', '.join(profiles)} "
             "or replay recorded quotes with --replay FOLDER"
         )
     if start is not None:
         today = new_york_day(start)
         sessions = Sessions(today, today)
-        day = sessions.current_or_next(start).day
+        days = [sessions.current_or_next(start).day]
     else:
-        day = days[0] if days else DEFAULT_DAY
-        sessions = Sessions(day, day)
-        check_trading_day(day, sessions)
-    return Synthetic(day, underlyings, options.seed, sessions), sessions
+        days = sorted(days) or [DEFAULT_DAY]
+        sessions = Sessions(days[0], days[-1])
+        for day in days:
+            check_trading_day(day, sessions)
+    market = Synthetic(
+        days[0], underlyings, options.seed, sessions, last=days[-1], profiles=profiles
+    )
+    return market, sessions
 
 
 def _replay(options: argparse.Namespace) -> tuple[Market, Sessions]:

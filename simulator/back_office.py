@@ -54,11 +54,8 @@ class BackOffice:
         clerk = self._clerk(session.day, session.open)
         days = (last, session.day)
         split = dividends.actions_between(self.market, splits.SPLIT, session.open, days)
-        splits.split_shares(clerk, split)
-        # A recorded market may know of no adjusted contracts at all.
-        adjustments = getattr(self.market, "adjustments", None)
-        if adjustments is not None:
-            splits.adjust_contracts(clerk, adjustments(session.day))
+        splits.split_shares(clerk, split, lambda name: self.market.spot(name, session.open))
+        splits.adjust_contracts(clerk, self.market.adjustments(session.day))
         if self.switches.dividends:
             going = dividends.going_ex(self.market, session.open, last, session.day)
             dividends.note(self.book, going)
@@ -109,7 +106,7 @@ class BackOffice:
         if close is None or mark is None or not means.is_in_the_money(contract, close):
             return 0
         case = allotment.Case(
-            worth_usd=means.worth(contract, close),
+            worth_usd=contract.intrinsic(close),
             mark_usd=mark,
             dividend_usd=self._dividend_tomorrow(session, contract),
         )

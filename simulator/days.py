@@ -20,6 +20,7 @@ def live_through(exchange: "Exchange", at: int) -> None:
     session = exchange.sessions.started(at)
     events = timetable.events_at(at, session, exchange.switches)
     if Event.OPEN in events:
+        cancel_what_is_adjusted(exchange, session)
         exchange.office.open(session)
         cancel_what_is_gone(exchange)
     if session.is_open(at):
@@ -67,6 +68,16 @@ def _close_out(exchange: "Exchange", held: Position) -> None:
     )
     exchange.add(exchange.make(ask, (held.contract,), (f"{side}_to_close",)))
     exchange.route()
+
+
+def cancel_what_is_adjusted(exchange: "Exchange", session: Session) -> None:
+    """Orders in contracts that a split has made others of."""
+    if not exchange.book.working:
+        return
+    gone = {change.old.symbol for change in exchange.market.adjustments(session.day)}
+    for order in list(exchange.book.working.values()):
+        if any(leg.symbol in gone for leg in order.executed()):
+            exchange.end(order, "canceled")
 
 
 def cancel_what_is_gone(exchange: "Exchange") -> None:

@@ -1,22 +1,17 @@
 """A market with something wrong: what the armed faults of the market make of another's answers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from simulator import disturbances
 from simulator.faults import Fault, FaultKind, Faults
-from simulator.gap import factor, moved_bars, moved_chain
-from simulator.market import Action, Bar, Chain, Market, quote_of
+from simulator.gap import factor, moved_bars
+from simulator.market import Action, Adjustment, Bar, Chain, Halt, Market, quote_of
 from simulator.symbols import Contract, is_option_symbol
 from simulator.times import MINUTE, SECOND, new_york_moment
-
-Rows = NDArray[np.intp]
-WILD = 1e308  # twice of it is infinite
 
 #: Kinds that are the quotes' own, in the order they are applied.
 ON_ROWS: Final = (
@@ -45,12 +40,6 @@ class Disturbed:
     @property
     def knows_trades(self) -> bool:
         return self._market.knows_trades
-
-    def __getattr__(self, name: str) -> Any:
-        """What this market can be asked beyond the protocol."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self._market, name)
 
     def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
         listed = self._market.contracts(underlying, now)
@@ -86,15 +75,20 @@ class Disturbed:
         key = (gap, *((id(fault), fault.symbol, fault.setting("every")) for fault in faults))
         made = self._made.get(underlying)
         if made is None or made[0] is not chain or made[1] != key:
-            self._made[underlying] = made = (chain, key, _disturb(chain, gap, faults))
+            self._made[underlying] = made = (chain, key, disturbances.disturb(chain, gap, faults))
         return made[2]
 
-    def is_halted(self, underlying: str, now: int) -> bool:
-        """Nothing trades."""
-        if self._in_force(FaultKind.HALT, underlying, now) is not None:
-            return True
-        halted = getattr(self._market, "is_halted", None)
-        return halted is not None and bool(halted(underlying, now))
+    def halt(self, underlying: str, now: int) -> Halt | None:
+        fault = self._in_force(FaultKind.HALT, underlying, now)
+        if fault is None:
+            return self._market.halt(underlying, now)
+        return Halt(start=fault.at, end=now + MINUTE if fault.until is None else fault.until)
+
+    def adjustments(self, day: date) -> list[Adjustment]:
+        return self._market.adjustments(day)
+
+    def listed_as(self, underlying: str) -> tuple[str, str]:
+        return self._market.listed_as(underlying)
 
     def spot(self, underlying: str, now: int) -> tuple[int, Decimal] | None:
         halt = self._in_force(FaultKind.HALT, underlying, now)
@@ -209,89 +203,3 @@ def _last_moment(fault: Fault, now: int) -> int:
 
 def _money(price: Decimal, gap: float) -> Decimal:
     return price if gap == 1 else round(price * Decimal(str(gap)), 2)
-
-
-def _disturb(chain: Chain, gap: float, faults: Sequence[Fault]) -> Chain:
-    if gap != 1:
-        chain = moved_chain(chain, gap)
-    for fault in faults:
-        chain = CHANGES[fault.kind](chain, _rows(chain, fault))
-    return chain
-
-
-def _rows(chain: Chain, fault: Fault) -> Rows:
-    if is_option_symbol(fault.symbol):
-        row = chain.rows.get(fault.symbol)
-        return np.array([] if row is None else [row], dtype=np.intp)
-    return np.arange(0, len(chain.contracts), max(int(fault.setting("every")), 1), dtype=np.intp)
-
-
-def _crossed(chain: Chain, rows: Rows) -> Chain:
-    bid, ask = chain.bid.copy(), chain.ask.copy()
-    bid[rows], ask[rows] = np.fmax(chain.bid[rows], chain.ask[rows]) + 0.01, chain.bid[rows]
-    return replace(chain, bid=bid, ask=ask)
-
-
-def _locked(chain: Chain, rows: Rows) -> Chain:
-    ask = chain.ask.copy()
-    ask[rows] = chain.bid[rows]
-    return replace(chain, ask=ask)
-
-
-def _zero_bid(chain: Chain, rows: Rows) -> Chain:
-    bid, size = chain.bid.copy(), chain.bid_size.copy()
-    bid[rows], size[rows] = np.nan, 0
-    return replace(chain, bid=bid, bid_size=size)
-
-
-def _one_sided(chain: Chain, rows: Rows) -> Chain:
-    ask, size = chain.ask.copy(), chain.ask_size.copy()
-    ask[rows], size[rows] = np.nan, 0
-    return replace(chain, ask=ask, ask_size=size)
-
-
-def _no_greeks(chain: Chain, rows: Rows) -> Chain:
-    if chain.vol is None:
-        return chain
-    vol = chain.vol.copy()
-    vol[rows] = np.nan
-    return replace(chain, vol=vol)
-
-
-def _wild_greeks(chain: Chain, rows: Rows) -> Chain:
-    if chain.vol is None:
-        return chain
-    greeks = {name: column.copy() for name, column in chain.greeks.items()}
-    for place, column in enumerate(greeks.values()):
-        column[rows] = WILD if place % 2 else -WILD
-    return replace(chain, greeks=greeks)
-
-
-def _missing(chain: Chain, rows: Rows) -> Chain:
-    keep = np.ones(len(chain.contracts), dtype=bool)
-    keep[rows] = False
-    kept = np.flatnonzero(keep)
-    contracts = [chain.contracts[row] for row in kept.tolist()]
-    return replace(
-        chain,
-        contracts=contracts,
-        at=chain.at[kept],
-        bid=chain.bid[kept],
-        ask=chain.ask[kept],
-        bid_size=chain.bid_size[kept],
-        ask_size=chain.ask_size[kept],
-        vol=None if chain.vol is None else chain.vol[kept],
-        greeks={name: column[kept] for name, column in chain.greeks.items()},
-        rows={contract.symbol: row for row, contract in enumerate(contracts)},
-    )
-
-
-CHANGES: Mapping[FaultKind, Callable[[Chain, Rows], Chain]] = {
-    FaultKind.CROSSED: _crossed,
-    FaultKind.LOCKED: _locked,
-    FaultKind.ZERO_BID: _zero_bid,
-    FaultKind.ONE_SIDED: _one_sided,
-    FaultKind.NO_GREEKS: _no_greeks,
-    FaultKind.WILD_GREEKS: _wild_greeks,
-    FaultKind.MISSING: _missing,
-}

@@ -12,14 +12,8 @@ from simulator.symbols import Contract
 IN_THE_MONEY_USD_MIN = Decimal("0.01")
 
 
-def worth(contract: Contract, price: Decimal) -> Decimal:
-    """USD, a hundredth of what exercise brings at that price of the stock; negative: costs."""
-    above = price * contract.size / SHARES - contract.strike
-    return above if contract.right == "call" else -above
-
-
 def is_in_the_money(contract: Contract, price: Decimal) -> bool:
-    return worth(contract, price) >= IN_THE_MONEY_USD_MIN
+    return contract.intrinsic(price) >= IN_THE_MONEY_USD_MIN
 
 
 def shares_moved(contract: Contract, qty: int) -> int:

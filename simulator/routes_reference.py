@@ -19,7 +19,6 @@ from simulator.filters import (
     whole,
     words,
 )
-from simulator.listing import PROFILES
 from simulator.refusal import not_found
 from simulator.symbols import Contract, asset_id
 from simulator.times import new_york_day
@@ -95,7 +94,7 @@ def assets(exchange: Exchange, query: Query, _: str) -> list[Json]:
         "class": query.get("asset_class") or "us_equity",
         "exchange": query.get("exchange"),
     }
-    shown = [_asset(symbol) for symbol in exchange.market.underlyings]
+    shown = [_asset(exchange, symbol) for symbol in exchange.market.underlyings]
     return [
         asset
         for asset in shown
@@ -108,15 +107,13 @@ def asset(exchange: Exchange, query: Query, name: str) -> Json:
     """GET /v2/assets/{symbol or id}."""
     for symbol in exchange.market.underlyings:
         if name in {symbol, asset_id(symbol)}:
-            return _asset(symbol)
+            return _asset(exchange, symbol)
     raise not_found(f"asset not found for {name}")
 
 
-def _asset(symbol: str) -> Json:
-    profile = PROFILES.get(symbol)
-    if profile is None:
-        return wire.asset(symbol, f"{symbol} Common Stock", "NASDAQ")
-    return wire.asset(symbol, profile.name, profile.exchange)
+def _asset(exchange: Exchange, symbol: str) -> Json:
+    name, listed_on = exchange.market.listed_as(symbol)
+    return wire.asset(symbol, name, listed_on)
 
 
 def contracts(exchange: Exchange, query: Query, _: str) -> Json:

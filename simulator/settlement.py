@@ -68,7 +68,7 @@ def deliver(clerk: Clerk, contract: Contract, qty: int) -> None:
     clerk.write_delivery(contract, qty, shares, net)
     book.cash += net
     book.hold(contract.symbol, contract, -qty, Decimal(0))
-    book.hold(contract.underlying, None, shares, contract.strike)
+    book.hold(contract.underlying, None, shares, abs(net / shares))
 
 
 def _held(clerk: Clerk) -> list[tuple[Position, Contract]]:

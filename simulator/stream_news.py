@@ -141,11 +141,11 @@ def lulds(span: Span, symbol: str) -> list[Json]:
 
 
 def statuses(span: Span, symbol: str) -> list[Json]:
-    """A halt that began or ended, where the market has halts."""
-    halted = getattr(span.market, "is_halted", None)
-    if halted is None or halted(symbol, span.before) == halted(symbol, span.now):
+    """A halt that began or ended."""
+    before, now = (span.market.halt(symbol, at) for at in (span.before, span.now))
+    if (before is None) == (now is None):
         return []
-    return [wire_stream.status(symbol, span.now, halted=halted(symbol, span.now))]
+    return [wire_stream.status(symbol, span.now, "" if now is None else now.code)]
 
 
 #: Quotes are told by `News` itself. No market here has late trades, so updatedBars stay silent.

@@ -57,6 +57,11 @@ class Contract:
     size: int = 100  # shares delivered; another number after an adjustment
     deliverables: tuple[Deliverable, ...] = ()  # empty: `size` shares of the underlying
 
+    def intrinsic(self, spot: Decimal) -> Decimal:
+        """USD, a hundredth of what exercise at a spot brings; below zero when it costs."""
+        worth = spot * self.size / 100 - self.strike
+        return worth if self.right == "call" else -worth
+
 
 def osi(root: str, expiration: date, right: Right, strike: Decimal) -> str:
     """

@@ -77,16 +77,19 @@ class Tape:
         if self._market.knows_trades:
             return [None] * len(contracts)
         session = self._sessions.started(now)
-        busy, slow = (
-            _last([at for at in self._marks_of(session, minutes) if at <= now])
-            for minutes in (BUSY_MINUTES, SLOW_MINUTES)
-        )
-        found: list[Print | None] = []
-        for contract in contracts:
-            at = busy if _is_busy(contract) else slow if _is_slow(contract) else None
-            mark = {} if at is None else self._mark(contract.underlying, at)
-            found.append(mark.get(contract.symbol))
-        return found
+        found: dict[str, Print] = {}
+        for minutes, are_theirs in ((BUSY_MINUTES, _is_busy), (SLOW_MINUTES, _is_slow)):
+            missing = [contract for contract in contracts if are_theirs(contract)]
+            moments = [at for at in self._marks_of(session, minutes) if at <= now]
+            # Most have traded at the last moment; who had no price then did so earlier, or never.
+            while missing and moments:
+                at = moments.pop()
+                marks = {name: self._mark(name, at) for name in {c.underlying for c in missing}}
+                for contract in missing:
+                    if (one := marks[contract.underlying].get(contract.symbol)) is not None:
+                        found[contract.symbol] = one
+                missing = [contract for contract in missing if contract.symbol not in found]
+        return [found.get(contract.symbol) for contract in contracts]
 
     def _days(self, contract: Contract, start: int, end: int) -> list[Session]:
         """Sessions that overlap [start, end], from the first with a price of the stock on."""
@@ -129,10 +132,6 @@ def _is_busy(contract: Contract) -> bool:
 
 def _is_slow(contract: Contract) -> bool:
     return SLOW_INTEREST <= (contract.open_interest or 0) < BUSY_INTEREST
-
-
-def _last(moments: Sequence[int]) -> int | None:
-    return moments[-1] if moments else None
 
 
 def _marked(chain: Chain, at: int) -> Mark:

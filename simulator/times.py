@@ -26,6 +26,7 @@ def new_york(at: int) -> datetime:
     return utc(at).astimezone(NEW_YORK)
 
 
+@lru_cache(maxsize=256)
 def new_york_day(at: int) -> date:
     """The calendar day in New York."""
     return new_york(at).date()

@@ -22,13 +22,10 @@ class Part:
 
 def is_halted(market: Market, order: Order, now: int) -> bool:
     """Nothing of it trades while one of its stocks stands still."""
-    halted = getattr(market, "is_halted", None)
-    if halted is None:
-        return False
-    return any(
-        halted(leg.symbol if leg.contract is None else leg.contract.underlying, now)
-        for leg in order.executed()
+    stocks = (
+        leg.symbol if leg.contract is None else leg.contract.underlying for leg in order.executed()
     )
+    return any(market.halt(stock, now) is not None for stock in stocks)
 
 
 def part(faults: Faults, order: Order, left: int) -> Part:

@@ -30,6 +30,7 @@ ERRORS = {
     413: "star symbol is not allowed for option quotes",
     500: "internal error",
 }
+HALT_REASONS = {"T1": "Halt News Pending", "LUDP": "Volatility Trading Pause"}
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _NO_ASSET = str(UUID(int=0))
 
@@ -164,10 +165,11 @@ def daily_bar(symbol: str, bar: Bar) -> Json:
     return {"T": "d", "S": symbol, **wire_data.bar(bar), "t": midnight}
 
 
-def status(symbol: str, at: int, *, halted: bool) -> Json:
-    words = ("H", "Trading Halt", "T1", "Halt News Pending")
-    if not halted:
-        words = ("T", "Trading Resumption", "T3", "News and Resumption Times")
+def status(symbol: str, at: int, code: str) -> Json:
+    """A halt for the reason of this code; without one its end."""
+    words = ("T", "Trading Resumption", "T3", "News and Resumption Times")
+    if code:
+        words = ("H", "Trading Halt", code, HALT_REASONS.get(code, "Halt"))
     shown: Json = dict(zip(("sc", "sm", "rc", "rm"), words, strict=True))
     return {"T": "s", "S": symbol, "t": at, "z": "C", **shown}
 

@@ -45,6 +45,12 @@ class Table:
     def contracts(self, underlying, now):
         return list(self.listed.values())
 
+    def halt(self, underlying, now):
+        return None
+
+    def adjustments(self, day):
+        return []
+
     def contract(self, symbol, now):
         return self.listed.get(symbol)
 

@@ -88,6 +88,12 @@ class Table:
     def actions(self, now):
         return list(self.paid)
 
+    def halt(self, underlying, now):
+        return None
+
+    def adjustments(self, day):
+        return []
+
 
 def option(right, strike, end=FRIDAY, underlying="SPY"):
     symbol = osi(underlying, end, right, Decimal(strike))

@@ -651,11 +651,12 @@ def test_orders_of_one_account_never_meet(first, second, crosses):
 
 
 def test_a_roll_that_can_be_read_two_ways_is_refused():
-    broker = exchange()
+    table = market()
+    broker = exchange(table)
     send(broker, multileg(*CONDOR[2:]))
     plain = ((C610, "buy_to_close"), (C610_LATER, "sell_to_open"))
     vague = (*plain, (option("call", 620), "sell_to_open"), (C615, "buy_to_open"))
-    broker.market.listed[vague[2][0].symbol] = vague[2][0]
+    table.listed[vague[2][0].symbol] = vague[2][0]
     vague = vague[:3]
     assert refusal(broker, multileg(*vague)).message == "rolling contracts ambiguous"
     no = refusal(broker, multileg(*plain, limit="5"))

@@ -154,3 +154,29 @@ def test_a_file_of_trades_that_cannot_be_read_is_named(market, tmp_path):
     path.write_text("no parquet")
     with pytest.raises(StartupError, match="TWX-2014-06-19"):
         open_replay(tmp_path, ["TWX"], [THURSDAY, FRIDAY], SESSIONS)
+
+
+def test_a_recorded_split_carries_a_position_into_the_contracts_of_the_next_day(tmp_path):
+    old, new = LATER_PUT, "TWX140719P00010000"
+    record(tmp_path, THURSDAY, [row(old, THURSDAY, "10:00", 7.0, 7.1)])
+    after = row(new, FRIDAY, "09:40", 1.0, 1.1, strike=10.0, open_interest=70)
+    record(tmp_path, FRIDAY, [after | {"underlying_price": 10.0}])
+    text = "underlying,ex_date,kind,amount,ratio\nTWX,2014-06-20,split,,7.0\n"
+    (tmp_path / "corporate-actions.csv").write_text(text)
+    market = open_replay(tmp_path, [], [], SESSIONS)
+    (adjustment,) = market.adjustments(FRIDAY)
+    assert (adjustment.old.symbol, adjustment.count) == (old, 7)
+    assert adjustment.new == market.contract(new, at(FRIDAY, 9, 30))
+    assert market.contract(old, at(FRIDAY, 9, 0)) is not None
+    assert market.contract(old, at(FRIDAY, 9, 30)) is None
+    assert market.adjustments(THURSDAY) == []
+
+
+def test_what_a_recording_does_not_know_is_not_made_up(market):
+    assert market.official_close("TWX", date(2014, 6, 18)) is None
+    assert market.halt("TWX", at(THURSDAY, 10, 5)) is None
+    assert market.actions(at(FRIDAY, 10, 0)) == []
+    chain = market.chain("TWX", at(FRIDAY, 10, 0))
+    assert chain.vol is None
+    assert chain.greeks == {}
+    assert market.minutes("TWX", at(THURSDAY, 10, 5), at(THURSDAY, 15, 0)) == []

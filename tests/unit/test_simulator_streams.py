@@ -9,6 +9,7 @@ import pytest
 from simulator.exchange import Exchange
 from simulator.faults import Fault, FaultKind
 from simulator.inbox import End, Inbox
+from simulator.market import Halt
 from simulator.sessions import Sessions
 from simulator.streams import PATHS, StreamRefused, Streams
 from simulator.switches import BadSwitch, Switches
@@ -274,8 +275,9 @@ def test_an_unknown_symbol_is_silent(exchange, streams):
 
 def test_a_halt_and_its_end_are_told_as_statuses(market):
     class Halting(Synthetic):
-        def is_halted(self, underlying, now):
-            return TEN + MINUTE <= now < TEN + 3 * MINUTE
+        def halt(self, underlying, now):
+            halt = Halt(start=TEN + MINUTE, end=TEN + 3 * MINUTE)
+            return halt if halt.start <= now < halt.end else None
 
     sessions = Sessions(MADE_UP_DAY, MADE_UP_DAY)
     halting = Halting(MADE_UP_DAY, ["AAPL"], 7, sessions)
@@ -283,8 +285,8 @@ def test_a_halt_and_its_end_are_told_as_statuses(market):
     inbox = Streams(exchange).subscribe("/v2/iex", statuses={"*"})
     for minute in range(5):
         exchange.advance(TEN + minute * MINUTE)
-    told = [(message["sc"], message["t"]) for frame in inbox.read() for message in frame]
-    assert told == [("H", TEN + MINUTE), ("T", TEN + 3 * MINUTE)]
+    told = [tuple(map(message.get, ("sc", "rc", "t"))) for f in inbox.read() for message in f]
+    assert told == [("H", "LUDP", TEN + MINUTE), ("T", "T3", TEN + 3 * MINUTE)]
 
 
 # Bounds
