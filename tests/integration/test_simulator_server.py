@@ -272,7 +272,10 @@ def test_stock_quotes_bars_and_snapshots_parse(market):
     assert snapshot["SPY"].previous_daily_bar.close == 600.0
     actions = CorporateActionsClient(api_key="k", secret_key="s", url_override=market.url)
     actions._session.trust_env = False
-    found = actions.get_corporate_actions(CorporateActionsRequest(symbols=["SPY"])).data
+    asked = CorporateActionsRequest(
+        symbols=["SPY"], start=date(2026, 11, 20), end=date(2026, 12, 31)
+    )
+    found = actions.get_corporate_actions(asked).data
     dividends = [(paid.ex_date, paid.rate) for paid in found["cash_dividends"]]
     assert list(found) == ["cash_dividends"]
     assert dividends[-1] == (date(2026, 12, 18), 1.8)
