@@ -9,7 +9,7 @@ from simulator.app import DATA_READS, TRADING_READS, create_app
 from simulator.exchange import Exchange
 from simulator.market import Action
 from simulator.sessions import Sessions
-from simulator.switches import Switches
+from simulator.switches import Switches, with_words
 from simulator.synthetic import Synthetic
 from simulator.times import new_york_moment
 
@@ -42,16 +42,16 @@ class Announcing(Synthetic):
         return [*made, reverse]
 
 
-def exchange(**switches):
+def exchange(hour=11, cash=100_000, **switches):
     market = Announcing(DAY, ["SPY", "AAPL"], 7, SESSIONS)
-    start = new_york_moment(DAY, 11, 0)
+    start = new_york_moment(DAY, hour, 0)
     made = Exchange(
         market,
         SESSIONS,
         account="SHAPE",
-        cash=Decimal(100_000),
+        cash=Decimal(cash),
         start=start,
-        switches=Switches(**switches),
+        switches=with_words(Switches(), switches),
     )
     return made
 
@@ -187,6 +187,45 @@ def test_orders_and_the_answers_to_their_changes_have_the_documented_shape(ask, 
     assert canceled.status_code == 207
     assert len(canceled.json()) == 1
     assert mistakes("cancel_all", canceled.json()) == []
+
+
+def test_replaced_and_closing_orders_have_the_documented_shape(ask, mistakes):
+    made = create_app(exchange())
+    first = ask(made, "POST", "/v2/orders", json=SINGLE).json()
+    second = ask(made, "PATCH", f"/v2/orders/{first['id']}", json={"limit_price": "0.06"}).json()
+    old = ask(made, "GET", f"/v2/orders/{first['id']}").json()
+    assert (old["status"], old["replaced_by"]) == ("replaced", second["id"])
+    ask(made, "POST", "/v2/orders", json=SPREAD)
+    refused = ask(made, "DELETE", f"/v2/positions/{PUT}").json()
+    assert mistakes("trading_error", refused) == []
+    each = ask(made, "DELETE", "/v2/positions").json()
+    assert [row["status"] for row in each] == [403, 200]
+    assert mistakes("close_all", each) == []
+    ask(made, "DELETE", f"/v2/orders/{second['id']}")
+    closed = ask(made, "DELETE", f"/v2/positions/{PUT}").json()
+    for order in (second, old, closed):
+        assert mistakes("order", order) == []
+
+
+def test_what_a_day_and_its_night_leave_behind_has_the_documented_shape(ask, mistakes):
+    broker = exchange(hour=9, cash=200_000, fees=True, dividends=True, sell_out="nothing")
+    listed = [c for c in broker.market.contracts("SPY", broker.now) if c.last_day == DAY]
+    low, high = listed[0].strike, listed[-1].strike
+    held = {("call", low): 1, ("put", high): -1, ("call", high): 1}
+    for contract in listed:
+        qty = held.get((contract.right, contract.strike))
+        if qty:
+            broker.book_by_hand(contract.symbol, contract, qty, Decimal(1))
+    broker.book_by_hand("AAPL", None, 100, Decimal(100))
+    made = create_app(broker)
+    ask(made, "POST", "/sim/clock", json={"now": "2026-11-20T16:00:00Z"})
+    for body in (SINGLE | {"limit_price": "90"}, SPREAD):
+        assert ask(made, "POST", "/v2/orders", json=body).status_code == 200
+    ask(made, "POST", "/sim/clock", json={"now": "2026-12-14T16:00:00Z"})
+    rows = ask(made, "GET", "/v2/account/activities").json()
+    assert mistakes("activities", rows) == []
+    kinds = {"FILL", "JNLS", "OPEXC", "OPASN", "OPTRD", "OPEXP", "SPLIT", "DIV", "FEE"}
+    assert {row["activity_type"] for row in rows} == kinds
 
 
 def test_a_shape_finds_a_key_too_many_one_too_few_and_a_number_that_should_be_text(mistakes):
