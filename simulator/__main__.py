@@ -32,41 +32,42 @@ WEBSOCKETS = "websockets-sansio"
 MESSAGE_BYTES_MAX = 1_000_000
 
 
-def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
-    parser.add_argument("--port", type=int, default=8765)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--account", default="SIM000001")
-    parser.add_argument("--cash", default="100000", help="USD at the start")
-    parser.add_argument("--seed", type=int, default=7, help="of the made-up market")
-    parser.add_argument("--day", action="append", help="YYYY-MM-DD; may be repeated")
-    parser.add_argument("--underlying", action="append", help="may be repeated")
-    parser.add_argument("--market", type=Path, metavar="FILE", help="made-up underlyings, TOML")
-    parser.add_argument("--replay", type=Path, metavar="FOLDER", help="recorded quotes")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Every option of the command line."""
+    made = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
+    made.add_argument("--port", type=int, default=8765)
+    made.add_argument("--host", default="127.0.0.1")
+    made.add_argument("--account", default="SIM000001")
+    made.add_argument("--cash", default="100000", help="USD at the start")
+    made.add_argument("--seed", type=int, default=7, help="of the made-up market")
+    made.add_argument("--day", action="append", help="YYYY-MM-DD; may be repeated")
+    made.add_argument("--underlying", action="append", help="may be repeated")
+    made.add_argument("--market", type=Path, metavar="FILE", help="made-up underlyings, TOML")
+    made.add_argument("--replay", type=Path, metavar="FOLDER", help="recorded quotes")
+    made.add_argument(
         "--speed",
         type=_speed,
         default=0.0,
         help="times real time; 0 stands still; max jumps to the next event when the clock is read",
     )
-    parser.add_argument("--faults", type=Path, metavar="FILE", help="JSON or TOML, armed at once")
-    parser.add_argument(
+    made.add_argument("--faults", type=Path, metavar="FILE", help="JSON or TOML, armed at once")
+    made.add_argument(
         "--headless",
         type=int,
         metavar="DAYS",
         help="no server: live through the days as fast as possible and end with a line of JSON",
     )
-    parser.add_argument(
+    made.add_argument(
         "--switch", action="append", metavar="NAME=VALUE", help="a behaviour; may be repeated"
     )
-    parser.add_argument("--switches", type=Path, metavar="FILE.toml", help="several behaviours")
-    parser.add_argument("--start", choices=["now"], help="begin at the wall clock's moment")
-    return parser.parse_args(arguments)
+    made.add_argument("--switches", type=Path, metavar="FILE.toml", help="several behaviours")
+    made.add_argument("--start", choices=["now"], help="begin at the wall clock's moment")
+    return made
 
 
 def main(arguments: list[str] | None = None) -> int:
     """2 with one line on stderr when it cannot start."""
-    options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_args(arguments)
     try:
         exchange = build(options)
         _arm(exchange, options.faults)

@@ -28,7 +28,7 @@ class DataPlan(StrEnum):
 
 
 class ExpiryGreeks(StrEnum):
-    ABSENT = "absent"  # neither greeks nor volatility on the day a contract expires
+    ABSENT = "absent"  # neither greeks nor volatility
     ZERO = "zero"  # greeks of zero, and no volatility
 
 
@@ -39,7 +39,7 @@ class SellOut(StrEnum):
 
 
 class RowsAt(StrEnum):
-    MORNING = "morning"  # what the night did is to be read at 01:10 New York of the next day
+    MORNING = "morning"  # at 01:10 New York of the next day
     AT_ONCE = "at_once"
 
 
@@ -49,24 +49,18 @@ class ExercisePosts(StrEnum):
 
 
 class RateLimit(StrEnum):
-    """Whether a request too many in a minute of the exchange's clock is turned down."""
-
     AUTO = "auto"  # on when the clock runs by itself; a clock that is stepped has no minutes
     ON = "on"
     OFF = "off"
 
 
 class OffIncrement(StrEnum):
-    """A price of two decimals that is no multiple of the contract's increment."""
-
     REJECTED = "rejected"  # by the venue: accepted first, then rejected on the stream
     REFUSED = "refused"  # by the broker, in its answer
     TAKEN = "taken"
 
 
 class MultilegReplace(StrEnum):
-    """What PATCH does to an order of several legs."""
-
     WORKS = "works"
     UNRELIABLE = "unreliable"  # closing ones fail: the old order still holds what they would close
     DISABLED = "disabled"
@@ -76,24 +70,28 @@ class MultilegReplace(StrEnum):
 class Switches:
     """How this broker behaves."""
 
-    #: Of everything that is left to chance once an order is placed.
+    #: Of everything that the broker leaves to chance; `--seed` sets the market's too.
     seed: int = 7
+    #: How an order meets the market.
     fills: FillMode = FillMode.PAPER
     #: Share of eligible orders that fill in parts; the real paper account's is 0.1.
     partial_share: float = 0.0
     #: What the account was approved for; its own configuration may lower it.
     options_level: int = 3
-    #: Documented as accepted since August 2026; older pages know day orders only.
+    #: Good-till-canceled orders for contracts: documented since August 2026; older pages know day
+    #: orders only.
     option_gtc: bool = True
     #: Stop and stop-limit orders for single contracts; one specification lists neither.
     option_stops: bool = True
-    #: Whether orders for contracts may cross each other; documented for shares only.
+    #: Whether orders for contracts that could meet each other are refused; documented for shares.
     option_wash_check: bool = True
+    #: A limit of two decimals that is no multiple of the contract's increment.
     off_increment: OffIncrement = OffIncrement.REJECTED
-    #: Of the net price of several legs, USD.
+    #: Step of the net price of several legs, USD.
     net_increment: Decimal = Decimal("0.01")
-    #: A net limit of exactly 0.
+    #: Whether a net limit of exactly 0 is taken.
     zero_net: bool = True
+    #: What PATCH does to an order of several legs.
     multileg_replace: MultilegReplace = MultilegReplace.UNRELIABLE
     #: A replaced order that had filled in part: the new one works for the whole quantity again,
     #: as has been reported, not for what is left of it.
@@ -102,9 +100,9 @@ class Switches:
     pending_minutes: int = 0
 
     # Data
-    #: What the account may read without delay.
+    #: What the account may read without delay, and how many symbols a stream takes.
     data_plan: DataPlan = DataPlan.PLUS
-    #: Both have been seen of the real one.
+    #: Of contracts on their last day; both have been seen of the real one.
     expiry_greeks: ExpiryGreeks = ExpiryGreeks.ABSENT
     #: Cents by which quotes of the indicative feed may lie off; orders fill at the true ones.
     indicative_off_cents: int = 0
@@ -115,9 +113,12 @@ class Switches:
     #: On an early close the last minutes for opening and the sell-out keep their distance from the
     #: close; else they stay at their time of a whole day, after such a close.
     cutoffs_follow_close: bool = True
+    #: What the broker closes before expiry, half an hour before the close (a quarter for SPY, QQQ
+    #: and IWM).
     sell_out: SellOut = SellOut.UNSUPPORTED
     #: From the close to the run that moves contracts, shares and cash; documented: overnight.
     settle_minutes: int = 120
+    #: When the rows of a night can be read.
     activity_rows: RowsAt = RowsAt.MORNING
     #: Hours that such a row can be read after its created_at; the documentation promises none.
     activity_hours_late: int = 0
@@ -125,12 +126,15 @@ class Switches:
     pairs_share_id: bool = True
     #: A lapsed short contract shows a negative qty; both signs have been seen.
     expired_shorts_negative: bool = False
+    #: When an exercise that a client asks for moves contracts, shares and cash.
     exercise_posts: ExercisePosts = ExercisePosts.AT_ONCE
     #: Chance a night of one short contract that has no time value left; 0: nobody exercises early.
     early_assignment: float = 0.05
 
     # Money that a paper account never sees
+    #: Fees of a day's trades, a row a kind.
     fees: bool = False
+    #: Cash dividends of shares that are held.
     dividends: bool = False
 
     # Streams
@@ -150,9 +154,12 @@ class Switches:
     stream_auth_s: float = 10.0
 
     # Rate limits
-    #: The window is not documented; here it is a fixed minute.
+    #: Whether a request too many in a minute of the exchange's clock is turned down. The real
+    #: window is not documented.
     rate_limit: RateLimit = RateLimit.AUTO
+    #: Beyond it 429 with code 42910000, rate limit exceeded.
     trading_requests_a_minute: int = 200
+    #: Beyond it 429 with too many requests and no code.
     data_requests_a_minute: int = 200
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ with warnings.catch_warnings():
         TrailingStopOrderRequest,
     )
 
-from simulator.__main__ import build, parse_arguments
+from simulator.__main__ import build, parser
 from simulator.startup import StartupError
 from simulator.switches import FillMode
 
@@ -224,7 +224,7 @@ def test_switches_come_from_a_file_and_from_the_line_which_wins(tmp_path):
     file = tmp_path / "habits.toml"
     file.write_text('fills = "queue"\npartial_share = 0.1\nzero_net = false\n')
     line = ["--switches", str(file), "--switch", "partial_share=0.5", "--seed", "3"]
-    switches = build(parse_arguments([*line, "--underlying", "AAPL"])).switches
+    switches = build(parser().parse_args([*line, "--underlying", "AAPL"])).switches
     assert (switches.fills, switches.partial_share, switches.seed) == (FillMode.QUEUE, 0.5, 3)
     assert switches.zero_net is False
 
@@ -232,7 +232,7 @@ def test_switches_come_from_a_file_and_from_the_line_which_wins(tmp_path):
 @pytest.mark.parametrize("text", ["partial_share", "nothing=1", "partial_share=2", "zero_net=x"])
 def test_a_wrong_switch_keeps_the_simulator_from_starting(text):
     with pytest.raises(StartupError, match=text.split("=")[0]):
-        build(parse_arguments(["--switch", text]))
+        build(parser().parse_args(["--switch", text]))
 
 
 def test_a_missing_file_of_switches_is_said_in_one_line():

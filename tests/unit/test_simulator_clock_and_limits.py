@@ -4,7 +4,6 @@ import asyncio
 import json
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +12,7 @@ from simulator.__main__ import main
 from simulator.app import create_app
 from simulator.exchange import Exchange
 from simulator.fault_script import BadFault, read_file
-from simulator.faults import DEFAULTS, Fault, FaultKind
+from simulator.faults import Fault, FaultKind
 from simulator.pace import MAX, Pace
 from simulator.sessions import Sessions
 from simulator.switches import BadSwitch, RateLimit, Switches
@@ -165,10 +164,3 @@ def test_the_same_faults_and_requests_give_the_same_account():
         return [answer.text for answer in answers]
 
     assert run() == run()
-
-
-def test_the_page_of_the_simulator_lists_every_fault_as_it_is():
-    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
-    for kind in FaultKind:
-        told = ", ".join(f"{name} {value:g}" for name, value in DEFAULTS.get(kind, {}).items())
-        assert f"| `{kind.value}` | {told} | {kind.about} |" in page
