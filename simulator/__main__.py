@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--replay", type=Path, metavar="FOLDER", help="recorded quotes")
     made.add_argument(
         "--speed",
-        type=_speed,
+        type=speed,
         default=0.0,
         help="times real time; 0 stands still; max jumps to the next event when the clock is read",
     )
@@ -90,11 +90,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _speed(text: str) -> float:
-    speed = MAX if text == "max" else float(text)
-    if not speed >= 0 or (speed == MAX and text != "max"):
+def speed(text: str) -> float:
+    """ValueError for what is no speed."""
+    times = MAX if text == "max" else float(text)
+    if not times >= 0 or (times == MAX and text != "max"):
         raise ValueError
-    return speed
+    return times
 
 
 def _arm(exchange: Exchange, path: Path | None) -> None:

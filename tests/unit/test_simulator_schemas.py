@@ -30,7 +30,11 @@ class Announcing(Synthetic):
             "spin-off": Decimal("0.1"),
             "stock dividend": Decimal("0.05"),
         }
-        made = [Action(symbol="AAPL", kind=k, ex_day=DAY, rate=rate) for k, rate in kinds.items()]
+        paid = {"cash dividend": date(2026, 11, 24)}
+        made = [
+            Action(symbol="AAPL", kind=kind, ex_day=DAY, rate=rate, payable_day=paid.get(kind))
+            for kind, rate in kinds.items()
+        ]
         reverse = Action(
             symbol="SPY",
             kind="split",
@@ -221,7 +225,7 @@ def test_what_a_day_and_its_night_leave_behind_has_the_documented_shape(ask, mis
     ask(made, "POST", "/sim/clock", json={"now": "2026-11-20T16:00:00Z"})
     for body in (SINGLE | {"limit_price": "90"}, SPREAD):
         assert ask(made, "POST", "/v2/orders", json=body).status_code == 200
-    ask(made, "POST", "/sim/clock", json={"now": "2026-12-14T16:00:00Z"})
+    ask(made, "POST", "/sim/clock", json={"now": "2026-11-25T16:00:00Z"})
     rows = ask(made, "GET", "/v2/account/activities").json()
     assert mistakes("activities", rows) == []
     kinds = {"FILL", "JNLS", "OPEXC", "OPASN", "OPTRD", "OPEXP", "SPLIT", "DIV", "FEE"}
