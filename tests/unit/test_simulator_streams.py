@@ -160,6 +160,46 @@ def test_an_order_of_the_night_is_accepted_then_new_at_the_open_and_expires(mark
     assert events(inbox) == ["expired"]
 
 
+def test_a_replacement_is_told_as_replaced_and_then_as_new(exchange, streams):
+    inbox = streams.subscribe("/stream")
+    first = buy(exchange, limit="0.01")
+    second = exchange.replace(first.id, {"limit_price": "0.02"})
+    exchange.route()
+    told = [(one["event"], one["order"]["id"]) for one in data(inbox)]
+    assert told == [("new", first.id), ("replaced", first.id), ("new", second.id)]
+
+
+def test_every_part_of_a_fill_is_told_with_what_is_held_after_it(market):
+    exchange = an_exchange(market, partial_share=1.0)
+    inbox = Streams(exchange).subscribe("/stream")
+    body = {"symbol": PUT, "qty": "6", "side": "buy", "type": "market", "time_in_force": "day"}
+    order = exchange.place(body)
+    exchange.route()
+    exchange.advance(TEN + 20 * MINUTE)
+    new, *parts = data(inbox)
+    assert (new["event"], order.status) == ("new", "filled")
+    assert [one["event"] for one in parts] == ["partial_fill"] * (len(parts) - 1) + ["fill"]
+    assert len(parts) > 1
+    held = 0
+    for one in parts:
+        held += int(one["qty"])
+        assert (one["position_qty"], one["order"]["filled_qty"]) == (str(held), str(held))
+    assert held == 6
+
+
+def test_a_halt_that_is_armed_is_told_and_nothing_fills_in_it(exchange, streams):
+    inbox = streams.subscribe("/v2/iex", statuses={"AAPL"})
+    end = TEN + 3 * MINUTE
+    arm(streams, FaultKind.HALT, symbol="AAPL", at=TEN + MINUTE, until=end)
+    exchange.advance(TEN + MINUTE)
+    order = buy(exchange)
+    exchange.advance(end - 1)
+    assert order.status == "new"
+    exchange.advance(end + MINUTE)
+    assert order.status == "filled"
+    assert [one["sc"] for frame in inbox.read() for one in frame] == ["H", "T"]
+
+
 def test_expiry_and_assignment_tell_nothing(market):
     exchange = an_exchange(market)
     name = "AAPL261127P00230000"
