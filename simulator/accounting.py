@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from simulator.book import Book, Position
+from simulator.book import Book, Order, Position
 from simulator.margin import maintenance, uncovered, without_covered_calls
 from simulator.market import Market, quote_of
 
@@ -29,8 +29,13 @@ class Figures:
         return self.cash + self.long_value + self.short_value
 
     @property
+    def left(self) -> Decimal:
+        """What is not needed for anything; below 0 when the market has turned against it."""
+        return self.equity - self.initial - self.ordered
+
+    @property
     def options_buying_power(self) -> Decimal:
-        return max(self.equity - self.initial - self.ordered, ZERO)
+        return max(self.left, ZERO)
 
 
 def mark_positions(book: Book, market: Market, now: int) -> None:
@@ -60,8 +65,15 @@ def figures(book: Book, market: Market, now: int) -> Figures:
         short_value=sum((value for value in values if value < 0), ZERO),
         initial=initial,
         maintenance=keep,
-        ordered=sum((order.required_usd for order in book.working.values()), ZERO),
+        ordered=sum((_held_usd(book, order) for order in book.working.values()), ZERO),
     )
+
+
+def _held_usd(book: Book, order: Order) -> Decimal:
+    """What an open order holds. One that waits to replace another adds what it needs beyond it."""
+    if not order.is_waiting or order.replaces is None:
+        return order.required_usd
+    return max(order.required_usd - book.orders[order.replaces].required_usd, ZERO)
 
 
 def value_of(held: Position) -> Decimal:

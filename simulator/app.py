@@ -1,28 +1,37 @@
 """HTTP on an exchange: who may ask, what is asked, and every refusal as JSON."""
 
-import json
 import os
-import secrets
-from collections.abc import Awaitable, Callable
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
-from simulator import routes_data, routes_trading, wire
+from simulator import clock_moves, happenings, portfolio, routes_reference, routes_trading, wire
+from simulator.access import may_ask
+from simulator.admin import Admin
+from simulator.answers import Json, body_of
 from simulator.exchange import ClockError, Exchange
-from simulator.filters import BadQuery, Query
+from simulator.fault_layer import FaultLayer
+from simulator.faults import Fault
+from simulator.filters import BadQuery
+from simulator.limits import budgets, too_many
 from simulator.pace import Pace
+from simulator.past import Past
 from simulator.refusal import MALFORMED, NOT_FOUND, Refusal, malformed
-from simulator.symbols import plain
-from simulator.times import parse_moment, rfc3339, rfc3339_short
+from simulator.regrets import Regrets
+from simulator.routes_data import DATA_READS, PREFIXES, Answer
+from simulator.routes_orders import WRITES, Write
+from simulator.sockets import Sockets
+from simulator.streams import Streams
+from simulator.symbols import plain, request_id
+from simulator.times import rfc3339, rfc3339_short
 
-Answer = Callable[[Exchange, Query, str], object]
 Endpoint = Callable[[Request], Awaitable[Response]]
-BODY_BYTES_MAX = 1_000_000
 
 #: Path -> what answers its GET. The path's own parameter, if any, is called `name`.
 TRADING_READS: dict[str, Answer] = {
@@ -30,53 +39,46 @@ TRADING_READS: dict[str, Answer] = {
     "/v2/account/configurations": routes_trading.configurations,
     "/v2/account/activities": routes_trading.activities,
     "/v2/account/activities/{name}": routes_trading.activities,
-    "/v2/clock": routes_trading.clock,
-    "/v2/calendar": routes_trading.calendar,
-    "/v2/assets": routes_trading.assets,
-    "/v2/assets/{name}": routes_trading.asset,
-    "/v2/options/contracts": routes_trading.contracts,
-    "/v2/options/contracts/{name}": routes_trading.contract,
+    "/v2/account/portfolio/history": portfolio.portfolio_history,
+    "/v2/clock": routes_reference.clock,
+    "/v2/calendar": routes_reference.calendar,
+    "/v3/clock": routes_reference.market_clocks,
+    "/v3/calendar/{name}": routes_reference.market_calendar,
+    "/v2/assets": routes_reference.assets,
+    "/v2/assets/{name}": routes_reference.asset,
+    "/v2/options/contracts": routes_reference.contracts,
+    "/v2/options/contracts/{name}": routes_reference.contract,
     "/v2/orders": routes_trading.orders,
     "/v2/orders:by_client_order_id": routes_trading.order_by_client_id,
     "/v2/orders/{name}": routes_trading.order,
     "/v2/positions": routes_trading.positions,
     "/v2/positions/{name}": routes_trading.position,
 }
-DATA_READS: dict[str, Answer] = {
-    "/v1beta1/options/snapshots": routes_data.option_snapshots,
-    "/v1beta1/options/snapshots/{name}": routes_data.chain,
-    "/v1beta1/options/quotes/latest": routes_data.option_quotes,
-    "/v1beta1/options/trades/latest": routes_data.option_trades,
-    "/v2/stocks/quotes/latest": routes_data.stock_quotes,
-    "/v2/stocks/trades/latest": routes_data.stock_trades,
-    "/v2/stocks/bars/latest": routes_data.stock_latest_bars,
-    "/v2/stocks/bars": routes_data.stock_bars,
-    "/v2/stocks/snapshots": routes_data.stock_snapshots,
-    "/v1/corporate-actions": routes_data.corporate_actions,
-}
-
-
-class Json(JSONResponse):
-    """ASCII, so that any text a client sent can be said back; NaN raises."""
-
-    def render(self, content: object) -> bytes:
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 class Server:
     """One exchange behind HTTP. Requests are answered one at a time, in order."""
 
-    def __init__(self, exchange: Exchange, pace: Pace) -> None:
+    def __init__(self, exchange: Exchange, pace: Pace, streams: Streams) -> None:
         self.exchange = exchange
         self.pace = pace
+        self.answered = 0
+        self.past = Past(exchange)
+        self.regrets = Regrets(exchange)
+        self.budgets = budgets(exchange.switches, clock_runs=pace.runs)
         self.keys = (os.environ.get("SIMULATOR_KEY_ID"), os.environ.get("SIMULATOR_SECRET_KEY"))
+        self.sockets = Sockets(streams, self.keys, self.now, lambda: self.pace.runs)
 
     def read(self, answer: Answer, *, is_data: bool) -> Endpoint:
         """An endpoint that changes nothing."""
 
         async def endpoint(request: Request) -> Response:
             name = request.path_params.get("name", "")
-            return Json(answer(self.exchange, request.query_params, name))
+            if self.pace.is_max and request.url.path == "/v2/clock":
+                with suppress(ClockError):
+                    self.move_to(clock_moves.next_event(self.exchange))
+            seen = self.past.seen("GET", request.url.path)
+            return Json(answer(seen, request.query_params, name))
 
         return self.guarded(endpoint, is_data=is_data)
 
@@ -84,77 +86,77 @@ class Server:
         """Ask for keys, bring the clock up to date, turn a refusal into its answer."""
 
         async def guard(request: Request) -> Response:
-            if not self._may_ask(request):
-                body = {"code": 40110000, "message": "request is not authorized"}
-                return Json(body, status_code=401)
-            self.exchange.advance(self.pace.now(self.exchange.now))
+            response = await answer(request)
+            self.answered += 1
+            response.headers["X-Request-ID"] = request_id(self.answered)
+            return response
+
+        async def answer(request: Request) -> Response:
+            if not may_ask(request.headers, self.keys):
+                return _unauthorized(is_data=is_data)
+            self.now()
+            is_own = request.url.path.startswith("/sim/")
+            budget = self.budgets[is_data]
             try:
-                return await endpoint(request)
+                if not is_own and not budget.spend(self.exchange.now):
+                    raise too_many(is_data=is_data)
+                response = await endpoint(request)
             except BadQuery as problem:
-                refusal = malformed(str(problem))
+                response = _refused(malformed(str(problem)), is_data=is_data)
             except Refusal as problem:
-                refusal = problem
-            body = {"message": refusal.message}
-            if not is_data:
-                body = {"code": refusal.code, "message": refusal.message, **refusal.extra}
-            return Json(body, status_code=refusal.status)
+                response = _refused(problem, is_data=is_data)
+            if not is_own:
+                response.headers.update(budget.headers())
+            return response
 
         return guard
 
-    def _may_ask(self, request: Request) -> bool:
-        given = (
-            request.headers.get("APCA-API-KEY-ID", ""),
-            request.headers.get("APCA-API-SECRET-KEY", ""),
-        )
-        if not all(given):
-            return False
-        pairs = zip(given, self.keys, strict=True)
-        return all(
-            wanted is None or secrets.compare_digest(got.encode(), wanted.encode())
-            for got, wanted in pairs
-        )
+    # The clock
 
-    # What changes something
+    def now(self) -> int:
+        """Bring the exchange up to date; at the calendar's end it stands still."""
+        with suppress(ClockError):
+            self._advance(self.pace.now(self.exchange.now))
+        return self.exchange.now
 
-    async def place(self, request: Request) -> Response:
-        """POST /v2/orders: the answer shows the order as accepted, before it meets the market."""
-        order = self.exchange.place(await _body(request))
-        shown = wire.order(order)
-        self.exchange.route()
-        return Json(shown)
+    def move_to(self, moment: int) -> None:
+        """By hand: the clock goes on from there; ClockError."""
+        self._advance(moment)
+        self.pace.restart(moment)
 
-    async def cancel(self, request: Request) -> Response:
-        """DELETE /v2/orders/{id}."""
-        self.exchange.cancel(request.path_params["name"])
-        return Response(status_code=204)
+    def pass_time(self, nanoseconds: int) -> None:
+        """Let virtual time pass, as far as the calendar reaches."""
+        self.move_to(min(self.exchange.now + nanoseconds, self.exchange.sessions.bounds()[1]))
 
-    async def cancel_all(self, request: Request) -> Response:
-        """DELETE /v2/orders."""
-        return Json(routes_trading.cancel_all(self.exchange), status_code=207)
+    def armed(self) -> None:
+        """Faults were armed: keep the books that some of them will show."""
+        self.past.record()
+
+    def _advance(self, to: int) -> None:
+        happenings.advance(self.exchange, to)
+        self.regrets.do()
+        self.past.record()
+
+    def write(self, answer: Write) -> Endpoint:
+        """An endpoint that changes something."""
+
+        async def endpoint(request: Request) -> Response:
+            body = await body_of(request)
+            name = request.path_params.get("name", "")
+            status, shown = answer(self.exchange, request.query_params, name, body)
+            await self.sockets.hurry()
+            return Response(status_code=status) if shown is None else Json(shown, status)
+
+        return self.guarded(endpoint)
 
     # The simulator's own
 
-    async def move_clock(self, request: Request) -> Response:
-        """POST /sim/clock {"now": ...}: forward only."""
-        try:
-            body = await _body(request)
-            to = parse_moment(str(body["now"] if isinstance(body, dict) else ""))
-        except (Refusal, KeyError, ValueError):
-            message = 'the body must be {"now": "2026-11-20T15:00:00Z"}'
-            return Json({"message": message}, status_code=400)
-        try:
-            self.exchange.advance(to)
-        except ClockError as problem:
-            return Json({"message": str(problem)}, status_code=409)
-        self.pace.restart(to)
-        return Json(self._health())
-
     async def health(self, request: Request) -> Response:
         """GET /sim/health: no keys needed."""
-        self.exchange.advance(self.pace.now(self.exchange.now))
-        return Json(self._health())
+        self.now()
+        return Json(self.health_shown())
 
-    def _health(self) -> dict[str, object]:
+    def health_shown(self) -> dict[str, object]:
         exchange = self.exchange
         return {
             "status": "ok",
@@ -186,42 +188,65 @@ def state(exchange: Exchange) -> dict[str, object]:
     }
 
 
-async def _body(request: Request) -> object:
-    """JSON with every number exact; Refusal when it is not JSON."""
-    raw = await request.body()
-    if len(raw) > BODY_BYTES_MAX:
-        raise malformed("request body is too large")
-    try:
-        body: object = json.loads(raw, parse_float=Decimal, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise malformed("request body format is invalid") from None
-    return body
+def _refused(problem: Refusal, *, is_data: bool) -> Response:
+    body: dict[str, object] = {"message": problem.message}
+    if not is_data:
+        body = problem.body()
+    return Json(body, status_code=problem.status)
 
 
-def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is not JSON")
+def _unauthorized(*, is_data: bool) -> Response:
+    body: dict[str, object] = {"code": 40110000, "message": "request is not authorized"}
+    return Json({"message": "unauthorized."} if is_data else body, status_code=401)
 
 
 async def _no_such_endpoint(request: Request, problem: Exception) -> Response:
-    body = {"code": NOT_FOUND, "message": "endpoint not found"}
+    """A path or a verb that there is not; the data API's errors have no code."""
+    status, code, message = 404, NOT_FOUND, "endpoint not found"
     if isinstance(problem, HTTPException) and problem.status_code not in {404, 405}:
-        body = {"code": MALFORMED, "message": problem.detail}
-        return Json(body, status_code=problem.status_code)
-    return Json(body, status_code=404)
+        status, code, message = problem.status_code, MALFORMED, problem.detail
+    body: dict[str, object] = {"message": message}
+    if not request.url.path.startswith(PREFIXES):
+        body = {"code": code, "message": message}
+    return Json(body, status_code=status)
 
 
-def create_app(exchange: Exchange, pace: Pace | None = None) -> Starlette:
-    """Every endpoint of one exchange."""
-    server = Server(exchange, pace or Pace(0, exchange.now))
-    routes = [
+class Application(Starlette):
+    """The endpoints behind a network that can fail."""
+
+    def __init__(self, server: Server, routes: list[BaseRoute]) -> None:
+        self._server = server
+        super().__init__(routes=routes, exception_handlers={HTTPException: _no_such_endpoint})
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The failing network is outermost: what it raises is nobody's to turn into an answer."""
+        within = super().build_middleware_stack()
+        return FaultLayer(within, self._server.exchange.faults, self._server)
+
+
+def create_app(
+    exchange: Exchange,
+    pace: Pace | None = None,
+    *,
+    faults: Iterable[Fault] = (),
+    streams: Streams | None = None,
+) -> Starlette:
+    """Every endpoint of one exchange, and its streams, which may be read in process as well.
+    Without a pace its clock stands until it is moved; `faults` are armed from the start, more of
+    them with `exchange.faults.arm`."""
+    for fault in faults:
+        exchange.faults.arm(fault)
+    streams = Streams(exchange) if streams is None else streams
+    server = Server(exchange, pace or Pace(0, exchange.now), streams)
+    routes: list[BaseRoute] = [
+        *server.sockets.routes(),
         Route("/sim/health", server.health, methods=["GET"]),
-        Route("/sim/clock", server.guarded(server.move_clock), methods=["POST"]),
+        *Admin(server).routes(),
         Route("/sim/state", server.guarded(server.state), methods=["GET"]),
-        Route("/v2/orders", server.guarded(server.place), methods=["POST"]),
-        Route("/v2/orders", server.guarded(server.cancel_all), methods=["DELETE"]),
-        Route("/v2/orders/{name}", server.guarded(server.cancel), methods=["DELETE"]),
     ]
+    for (method, path), write in WRITES.items():
+        routes.append(Route(path, server.write(write), methods=[method]))
     for reads, is_data in ((TRADING_READS, False), (DATA_READS, True)):
         for path, answer in reads.items():
             routes.append(Route(path, server.read(answer, is_data=is_data), methods=["GET"]))
-    return Starlette(routes=routes, exception_handlers={HTTPException: _no_such_endpoint})
+    return Application(server, routes)

@@ -6,9 +6,8 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 from simulator.margin import Lot
+from simulator.states import FINAL
 from simulator.symbols import Contract, account_id, asset_id
-
-OPEN_STATES = frozenset({"pending_new", "accepted", "new", "partially_filled"})
 
 
 @dataclass(kw_only=True, slots=True)
@@ -32,6 +31,12 @@ class Order:
     qty: int
     ratio: int | None = None  # legs only
     limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    hwm: Decimal | None = None  # the best price a trailing stop has seen
+    is_triggered: bool = False  # a stop that has become a market or limit order
+    extended_hours: bool = False
     status: str
     submitted_at: int
     updated_at: int
@@ -39,14 +44,33 @@ class Order:
     filled_at: int | None = None
     expired_at: int | None = None
     canceled_at: int | None = None
+    failed_at: int | None = None
+    replaced_at: int | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
     filled_qty: int = 0
-    filled_avg_price: Decimal | None = None
+    filled_usd: Decimal = Decimal(0)  # price times quantity of all executions
     legs: tuple["Order", ...] = ()
     required_usd: Decimal = Decimal(0)  # buying power held while it works
+    #: While a cancel or replacement is pending: when it is done, what it was before, what follows.
+    due_at: int | None = None
+    status_before: str = ""
+    successor: "Order | None" = None
+    is_waiting: bool = False  # for the order that it is to replace
 
     @property
     def is_open(self) -> bool:
-        return self.status in OPEN_STATES
+        return self.status not in FINAL
+
+    @property
+    def leaves(self) -> int:
+        """What is not filled yet."""
+        return self.qty - self.filled_qty
+
+    @property
+    def filled_avg_price(self) -> Decimal | None:
+        """To a millionth; None before the first execution."""
+        return round(self.filled_usd / self.filled_qty, 6) if self.filled_qty else None
 
     def executed(self) -> tuple["Order", ...]:
         """The orders that move positions: the legs, or itself."""
@@ -77,7 +101,10 @@ class Position:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Activity:
-    """A fill or what an expiry did. `net_usd` is None for fills."""
+    """A fill, or what a night did. `net_usd` is None for fills; `at` is when the row was made.
+
+    qty is what the row moves: signed contracts or shares, unsigned for fills, 0 for money alone.
+    """
 
     id: str
     kind: str
@@ -92,11 +119,47 @@ class Activity:
     order_id: str | None = None
     cum_qty: int = 0
     leaves_qty: int = 0
+    readable_at: int = 0
+    status: str = "executed"  # or correct, canceled
+    sub_kind: str = ""
+    description: str = ""
+    shown_qty: Decimal | None = None  # where the row says another number than it moves
+    per_share_usd: Decimal | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Not taken back."""
+        return self.status != "canceled"
 
     @property
     def execution_id(self) -> str:
         """What the stream calls a fill."""
         return self.id.partition("::")[2]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """A dividend that holders of an ex-day's morning get; negative shares pay it."""
+
+    symbol: str
+    shares: int
+    rate_usd: Decimal
+    ex_day: date
+    pay_day: date
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Configuration:
+    """What the owner of an account may set."""
+
+    fractional_trading: bool = False
+    max_margin_multiplier: str = "4"
+    no_shorting: bool = False
+    suspend_trade: bool = False
+    trade_confirm_email: str = "all"
+    ptp_no_exception_entry: bool = False
+    disable_overnight_trading: bool = False
+    max_options_trading_level: int | None = None  # None: as approved
 
 
 @dataclass(kw_only=True)
@@ -112,6 +175,11 @@ class Book:
     by_client_id: dict[str, Order] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     activities: list[Activity] = field(default_factory=list)
+    exercising: dict[str, int] = field(default_factory=dict)  # contracts, tonight
+    not_exercising: set[str] = field(default_factory=set)
+    to_be_assigned: dict[str, int] = field(default_factory=dict)  # contracts, tonight
+    dividends_due: list[Due] = field(default_factory=list)
+    configuration: Configuration = field(default_factory=Configuration)
     _count: int = 0
 
     def new_id(self) -> str:
@@ -141,11 +209,12 @@ class Book:
         return held.qty if held is not None else 0
 
     def held_for_orders(self, symbol: str) -> int:
-        """What open closing orders would take away, as a number > 0."""
+        """What open closing orders and tonight's exercise would take away, as a number > 0."""
         held = self.qty(symbol)
-        return sum(
-            leg.qty
+        return self.exercising.get(symbol, 0) + sum(
+            leg.leaves
             for order in self.working.values()
+            if not order.is_waiting
             for leg in order.executed()
             if leg.symbol == symbol and leg.signed_qty() * held < 0
         )

@@ -243,9 +243,10 @@ def _held_lots(book: Book, underlying: str) -> list[Lot]:
 def _lots_being_sold(book: Book, underlying: str) -> list[Lot]:
     """Sales that are working, as if they were done."""
     return [
-        lot_of(leg.contract, -leg.qty)
+        lot_of(leg.contract, -leg.leaves)
         for order in book.working.values()
-        if not order.legs or all(leg.intent == "sell_to_close" for leg in order.legs)
+        if not order.is_waiting
+        and (not order.legs or all(leg.intent == "sell_to_close" for leg in order.legs))
         for leg in order.executed()
         if leg.contract is not None and leg.contract.underlying == underlying and leg.side == "sell"
     ]

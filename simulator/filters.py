@@ -1,5 +1,6 @@
 """Query parameters: reading them, and applying them to contracts and lists."""
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +8,12 @@ from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
-from simulator.symbols import Contract
+from simulator.symbols import Contract, is_option_symbol
 from simulator.times import parse_moment
 
 SUNDAY = 6
+SYMBOLS_MAX = 100  # contracts a request may name
+_STOCK = re.compile(r"^[A-Z][A-Z0-9]{0,9}([./-][A-Z0-9]{1,4})?$")
 YEAR_MAX = 2200
 
 Item = TypeVar("Item")
@@ -30,10 +33,51 @@ def is_true(query: Query, key: str) -> bool:
     return query.get(key, "").lower() == "true"
 
 
+def flag(query: Query, key: str) -> bool | None:
+    """None when absent; any case, as clients write it."""
+    text = query.get(key)
+    if not text:
+        return None
+    if text.lower() not in {"true", "false"}:
+        raise BadQuery(f"invalid {key}: must be true or false")
+    return text.lower() == "true"
+
+
+def option_symbols(query: Query) -> list[str]:
+    """At least one and at most 100, in order; a doubled one counts once."""
+    symbols = sorted(set(_symbols(query)))
+    if len(symbols) > SYMBOLS_MAX:
+        raise BadQuery(f"too many symbols: at most {SYMBOLS_MAX}")
+    return [_checked(symbol, is_option_symbol(symbol)) for symbol in symbols]
+
+
+def stock_symbols(query: Query) -> list[str]:
+    """At least one, in order; lower case is no symbol."""
+    return [stock_symbol(symbol) for symbol in sorted(set(_symbols(query)))]
+
+
+def stock_symbol(symbol: str) -> str:
+    """Itself, when it may be one."""
+    return _checked(symbol, _STOCK.match(symbol) is not None)
+
+
+def _symbols(query: Query) -> list[str]:
+    found = words(query, "symbols")
+    if not found:
+        raise BadQuery("symbols is required")
+    return found
+
+
+def _checked(symbol: str, is_right: bool) -> str:
+    if not is_right:
+        raise BadQuery(f"invalid symbol: {symbol}")
+    return symbol
+
+
 def whole(query: Query, key: str, default: int, most: int) -> int:
     """Between 1 and `most`."""
     text = query.get(key) or str(default)
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
         raise BadQuery(f"invalid {key}: must be between 1 and {most}")
     return int(text)
 
@@ -87,6 +131,10 @@ class ContractFilter:
     first: date | None
     last: date | None
 
+    def is_open(self) -> bool:
+        """Keeps everything."""
+        return self == _OPEN
+
     def keeps(self, contract: Contract) -> bool:
         return (
             (self.right is None or contract.right == self.right)
@@ -99,6 +147,11 @@ class ContractFilter:
     def _keeps_expiration(self, contract: Contract) -> bool:
         late_enough = self.first is None or contract.expiration >= self.first
         return late_enough and (self.last is None or contract.expiration <= self.last)
+
+
+_OPEN = ContractFilter(
+    right=None, root=None, strike_low=None, strike_high=None, first=None, last=None
+)
 
 
 def contract_filter(query: Query) -> ContractFilter:

@@ -1,74 +1,20 @@
 """Which contracts the made-up market lists on a day. A listed contract stays until it expires."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from zlib import crc32
 
+from simulator.corporate import Split, adjust_all
+from simulator.market import Adjustment
+from simulator.profile import Profile
 from simulator.sessions import Sessions
-from simulator.surface import Shape
 from simulator.symbols import Contract, Right, asset_id, osi
 
 WEEKLY_DAYS = 43
 MONTHLY_DAYS = 98
 WEEKDAY_DAYS = 13
 FRIDAY = 4
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Profile:
-    """One made-up underlying."""
-
-    symbol: str
-    name: str
-    exchange: str
-    anchor_usd: float  # the close before the first day
-    vol: float  # long-run implied, per year
-    strike_step_usd: Decimal
-    strike_step_far_usd: Decimal  # from 45 days on
-    strike_range: float  # listed strikes lie this part either side of the spot
-    weekdays: bool  # also expires on Mondays and Wednesdays, and on the first day itself
-    shape: Shape
-
-
-PROFILES = {
-    "SPY": Profile(
-        symbol="SPY",
-        name="SPDR S&P 500 ETF Trust",
-        exchange="ARCA",
-        anchor_usd=600.0,
-        vol=0.155,
-        strike_step_usd=Decimal(5),
-        strike_step_far_usd=Decimal(5),
-        strike_range=0.17,
-        weekdays=True,
-        shape=Shape(skew=0.10, smile=0.015, dividend_yield=0.012),
-    ),
-    "AAPL": Profile(
-        symbol="AAPL",
-        name="Apple Inc. Common Stock",
-        exchange="NASDAQ",
-        anchor_usd=230.0,
-        vol=0.27,
-        strike_step_usd=Decimal("2.5"),
-        strike_step_far_usd=Decimal(5),
-        strike_range=0.20,
-        weekdays=False,
-        shape=Shape(skew=0.05, smile=0.02, dividend_yield=0.004),
-    ),
-    "NVDA": Profile(
-        symbol="NVDA",
-        name="NVIDIA Corporation Common Stock",
-        exchange="NASDAQ",
-        anchor_usd=180.0,
-        vol=0.45,
-        strike_step_usd=Decimal("2.5"),
-        strike_step_far_usd=Decimal(5),
-        strike_range=0.26,
-        weekdays=False,
-        shape=Shape(skew=0.04, smile=0.02, dividend_yield=0.0002),
-    ),
-}
 
 
 def expirations(profile: Profile, day: date, first: date, sessions: Sessions) -> list[date]:
@@ -87,6 +33,51 @@ def _expires(profile: Profile, candidate: date, ahead: int) -> bool:
     if candidate.weekday() == FRIDAY:
         return ahead <= WEEKLY_DAYS or 15 <= candidate.day <= 21
     return profile.weekdays and ahead <= WEEKDAY_DAYS and candidate.weekday() in {0, 2}
+
+
+class Listing:
+    """What one underlying has listed on each day from the first on; `closes(first, before)` are
+    its closing prices in [first, before) and the one ahead of them, in today's shares."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        first: date,
+        sessions: Sessions,
+        closes: Callable[[date, date], list[float]],
+    ) -> None:
+        self._profile = profile
+        self._first = first
+        self._sessions = sessions
+        self._closes = closes
+
+    def on(self, day: date) -> list[Contract]:
+        """Ordered by symbol; splits count from their ex-day on."""
+        since = self._first
+        found: dict[str, Contract] = {}
+        for split in self._splits(day):
+            found = {adjustment.new.symbol: adjustment.new for adjustment in self.adjusted(split)}
+            since = split.ex_day
+        fresh = self._fresh(since, day)
+        return sorted((fresh | found).values(), key=lambda contract: contract.symbol)
+
+    def adjusted(self, split: Split) -> list[Adjustment]:
+        """What a split does to everything that was listed the session before and lives on."""
+        return adjust_all(self.on(self._sessions.before(split.ex_day).day), split)
+
+    def splits_on(self, day: date) -> list[Split]:
+        return [split for split in self._splits(day) if split.ex_day == day]
+
+    def _splits(self, day: date) -> list[Split]:
+        splits = (s for s in self._profile.splits if self._first < s.ex_day <= day)
+        return sorted(splits, key=lambda split: split.ex_day)
+
+    def _fresh(self, since: date, day: date) -> dict[str, Contract]:
+        """Strikes around the closes since the last split."""
+        ends = expirations(self._profile, day, self._first, self._sessions)
+        listed = self._sessions.before(day).day
+        made = contracts(self._profile, ends, listed, since, self._closes(since, day))
+        return {contract.symbol: contract for contract in made}
 
 
 def contracts(
@@ -108,8 +99,10 @@ def contracts(
 def _contract(profile: Profile, end: date, right: Right, strike: Decimal, listed: date) -> Contract:
     symbol = osi(profile.symbol, end, right, strike)
     mark = crc32(symbol.encode())
-    distance = abs(float(strike) / profile.anchor_usd - 1)
-    interest = int(20_000 * 0.5 ** (distance * 25) * (0.2 + mark % 1000 / 1000))
+    distance = abs(float(strike) / profile.price_usd - 1)
+    # Some come and some go overnight: each day stands at its own 85 to 115 % of the usual.
+    swing = 0.85 + crc32(f"{symbol} {listed}".encode()) % 300 / 1000
+    interest = int(20_000 * 0.5 ** (distance * 25) * (0.2 + mark % 1000 / 1000) * swing)
     return Contract(
         symbol=symbol,
         root=profile.symbol,

@@ -27,12 +27,11 @@ class Lot:
 
 def maintenance(lots: Sequence[Lot]) -> Decimal:
     """USD, at least 0. Short calls beyond their cover count to the highest strike only."""
+    strikes = sorted((lot.strike, lot.right, lot.expiration, lot.qty) for lot in lots)
     worst = Decimal(0)
     for end in {lot.expiration for lot in lots}:
-        alive = [lot for lot in lots if lot.expiration >= end]
-        prices = {Decimal(0)} | {lot.strike for lot in alive}
-        worst = min(worst, *(_payoff(alive, price) for price in prices))
-    return -worst
+        worst = min(worst, _worst([row for row in strikes if row[2] >= end]))
+    return -worst * SHARES
 
 
 def uncovered(lots: Iterable[Lot], right: Right) -> int:
@@ -70,9 +69,18 @@ def without_covered_calls(lots: Sequence[Lot], shares: int) -> list[Lot]:
     return kept
 
 
-def _payoff(lots: Iterable[Lot], price: Decimal) -> Decimal:
-    total = Decimal(0)
-    for lot in lots:
-        value = price - lot.strike if lot.right == "call" else lot.strike - price
-        total += lot.qty * SHARES * max(value, Decimal(0))
-    return total
+def _worst(rows: Sequence[tuple[Decimal, Right, date, int]]) -> Decimal:
+    """The least payoff in USD a share over stock prices of zero and the strikes, at most 0.
+
+    One walk from low to high strikes: the payoff is straight between them.
+    """
+    payoff = sum((strike * qty for strike, right, _, qty in rows if right == "put"), Decimal(0))
+    slope = -sum(qty for _, right, _, qty in rows if right == "put")
+    worst, price = min(payoff, Decimal(0)), Decimal(0)
+    for strike, _, _, qty in rows:
+        if strike != price:
+            payoff += slope * (strike - price)
+            price = strike
+            worst = min(worst, payoff)
+        slope += qty  # a put's fall ends, a call's rise begins
+    return worst

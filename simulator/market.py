@@ -1,7 +1,7 @@
 """What any market, made up or recorded, can be asked. Nothing here looks past `now`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Protocol
@@ -67,6 +67,25 @@ class Chain:
             ask_size=int(self.ask_size[row]),
         )
 
+    def only(self, keep: NDArray[np.bool_]) -> "Chain":
+        """Those rows alone."""
+        if keep.all():
+            return self
+        rows = np.flatnonzero(keep)
+        contracts = [self.contracts[row] for row in rows.tolist()]
+        return replace(
+            self,
+            contracts=contracts,
+            at=self.at[rows],
+            bid=self.bid[rows],
+            ask=self.ask[rows],
+            bid_size=self.bid_size[rows],
+            ask_size=self.ask_size[rows],
+            vol=None if self.vol is None else self.vol[rows],
+            greeks={name: column[rows] for name, column in self.greeks.items()},
+            rows={contract.symbol: row for row, contract in enumerate(contracts)},
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bar:
@@ -83,12 +102,34 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Action:
-    """A dividend (USD a share), a split (new shares for one) or a spin-off."""
+    """A dividend (USD a share), a split (new shares for one) or a spin-off. None: not known."""
 
     symbol: str
     kind: str
     ex_day: date
     rate: Decimal
+    record_day: date | None = None
+    payable_day: date | None = None
+    new_symbol: str = ""  # of what is spun off
+    declared_day: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Halt:
+    """Nothing of an underlying trades or is quoted anew in [start, end)."""
+
+    start: int
+    end: int
+    code: str = "LUDP"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adjustment:
+    """What a split makes of a contract: `count` of the new one for each old one."""
+
+    old: Contract
+    new: Contract
+    count: int
 
 
 class Market(Protocol):
@@ -96,6 +137,13 @@ class Market(Protocol):
 
     days: tuple[date, ...]
     underlyings: tuple[str, ...]
+
+    @property
+    def knows_trades(self) -> bool:
+        """Trades of contracts are those that were recorded; else they are made of the quotes."""
+
+    def listed_as(self, underlying: str) -> tuple[str, str]:
+        """The name and the exchange of a stock."""
 
     def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
         """Listed by now, expired ones too, ordered by symbol."""
@@ -118,11 +166,20 @@ class Market(Protocol):
     def minutes(self, underlying: str, start: int, end: int) -> list[Bar]:
         """Minute bars that begin in [start, end)."""
 
+    def option_minutes(self, symbol: str, start: int, end: int) -> list[Bar]:
+        """Recorded minutes of a contract with a trade that begin in [start, end), oldest first."""
+
     def daily(self, underlying: str, now: int) -> list[Bar]:
         """One bar a session, the running one so far included."""
 
     def actions(self, now: int) -> list[Action]:
         """Corporate actions that are announced by now."""
+
+    def halt(self, underlying: str, now: int) -> Halt | None:
+        """The halt that stands now; None while the stock trades, and where nobody knows."""
+
+    def adjustments(self, day: date) -> list[Adjustment]:
+        """What the splits of a day do to the contracts, as of its opening."""
 
 
 def cents(price: float) -> Decimal | None:

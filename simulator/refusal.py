@@ -21,6 +21,10 @@ class Refusal(Exception):
         self.message = message
         self.extra = dict(extra or {})
 
+    def body(self) -> dict[str, object]:
+        """As the trading API says it."""
+        return {"code": self.code, "message": self.message, **self.extra}
+
 
 def malformed(message: str) -> Refusal:
     return Refusal(400, MALFORMED, message)

@@ -2,13 +2,17 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from simulator.market import Action, Bar, Chain
+from simulator.corporate import Split, adjust_all
+from simulator.market import Action, Adjustment, Bar, Chain, Halt
+from simulator.recorded_trades import RecordedTrades
 from simulator.recording import Recording, find_files, load
 from simulator.sessions import Sessions
 from simulator.startup import StartupError
@@ -22,6 +26,8 @@ CACHED_CHAINS = 8
 
 class Replay:
     """See `market.Market` for what each question means."""
+
+    knows_trades = True
 
     def __init__(
         self, recordings: Sequence[tuple[str, Recording]], folder: Path, sessions: Sessions
@@ -40,6 +46,12 @@ class Replay:
             for contract in recording.contracts:
                 self._listed.setdefault(contract.symbol, []).append((recording.day, contract))
         self._chains: dict[tuple[str, int], Chain] = {}
+        days = [(name, recording.day) for name, recording in recordings]
+        self._trades = RecordedTrades(folder, days)
+
+    def listed_as(self, underlying: str) -> tuple[str, str]:
+        """Recordings do not say."""
+        return f"{underlying} Common Stock", "NASDAQ"
 
     def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
         listed = [r for r in self._recordings.get(underlying, ()) if r.day <= new_york_day(now)]
@@ -53,8 +65,19 @@ class Replay:
 
     def contract(self, symbol: str, now: int) -> Contract | None:
         today = new_york_day(now)
-        listed = [contract for day, contract in self._listed.get(symbol, ()) if day <= today]
-        return listed[-1] if listed else None
+        listed = [pair for pair in self._listed.get(symbol, ()) if pair[0] <= today]
+        if not listed or self._is_gone(*listed[-1], self._sessions.started(now).day):
+            return None
+        return listed[-1][1]
+
+    def _is_gone(self, seen: date, contract: Contract, started: date) -> bool:
+        """A split has made another contract of it since it was last recorded."""
+        return any(
+            action.kind == "split"
+            and action.symbol == contract.underlying
+            and seen < action.ex_day <= min(started, contract.last_day)
+            for action in self._actions
+        )
 
     def chain(self, underlying: str, now: int) -> Chain | None:
         if underlying not in self._recordings:
@@ -102,6 +125,9 @@ class Replay:
             found += [_bar(int(begins[row]), recording.spot[row : row + 1]) for row in rows]
         return found
 
+    def option_minutes(self, symbol: str, start: int, end: int) -> list[Bar]:
+        return self._trades.minutes(symbol, start, end)
+
     def daily(self, underlying: str, now: int) -> list[Bar]:
         bars = []
         for recording in self._recordings.get(underlying, []):
@@ -119,6 +145,27 @@ class Replay:
             if action.symbol in self._recordings
             and action.ex_day - timedelta(days=ANNOUNCED_DAYS[action.kind]) <= today
         ]
+
+    def halt(self, underlying: str, now: int) -> Halt | None:
+        """Recordings do not say; their quotes stop."""
+        return None
+
+    def adjustments(self, day: date) -> list[Adjustment]:
+        """Of what was listed on the last recorded day before; a split that nobody recorded on
+        both sides is not made up."""
+        found = []
+        for action in self._actions:
+            if action.kind != "split" or action.ex_day != day:
+                continue
+            listed = self._recordings.get(action.symbol, [])
+            before = [r for r in listed if r.day < day]
+            after = {c.symbol: c for r in listed if r.day == day for c in r.contracts}
+            if before and after:
+                ratio = Fraction(action.rate)
+                split = Split(ex_day=day, new=ratio.numerator, old=ratio.denominator)
+                made = adjust_all(before[-1].contracts, split)
+                found += [replace(a, new=after.get(a.new.symbol, a.new)) for a in made]
+        return found
 
 
 def _chain(recording: Recording | None, now: int) -> Chain:

@@ -1,63 +1,76 @@
-"""What an expiry does to a book, at the close of the contracts' last trading day."""
+"""What a night does to a book: exercise, assignment, expiry. No order and no event tells of it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from simulator.book import Activity, Book, Position
-from simulator.margin import SHARES
+from simulator import means
+from simulator.book import Position
+from simulator.rows import Clerk
 from simulator.symbols import Contract
 
-IN_THE_MONEY_USD_MIN = Decimal("0.01")
+#: An underlying's closing price of a day; None when it is not known.
+CloseOf = Callable[[str, date], Decimal | None]
+#: How many contracts of a short position are assigned tonight, though they live on.
+Allotted = Callable[[Position, Contract], int]
 
 
-def settle(book: Book, day: date, at: int, close_of: Callable[[str], Decimal | None]) -> None:
-    """Exercise, assign or let lapse everything whose last trading day is over.
+def settle(clerk: Clerk, close_of: CloseOf, allotted: Allotted) -> None:
+    """Exercise what was asked for, assign early, then end every contract whose last day is over.
 
-    close_of gives an underlying's closing price; contracts without one stay.
+    Contracts without a closing price stay.
     """
-    ended = [
-        (held, held.contract)
-        for held in book.positions.values()
-        if held.contract is not None and held.contract.last_day <= day
-    ]
-    for held, contract in sorted(ended, key=lambda pair: pair[0].symbol):
-        close = close_of(contract.underlying)
+    book = clerk.book
+    for symbol, qty in sorted(book.exercising.items()):
+        held = book.positions.get(symbol)
+        if held is not None and held.contract is not None and held.qty > 0:
+            deliver(clerk, held.contract, min(qty, held.qty))
+    book.exercising.clear()
+    for held, contract in _held(clerk):
+        if contract.last_day > clerk.day and held.qty < 0:
+            assigned = allotted(held, contract)
+            if assigned:
+                deliver(clerk, contract, -assigned)
+    book.to_be_assigned.clear()
+    _expire(clerk, close_of)
+    book.not_exercising &= book.positions.keys()
+
+
+def _expire(clerk: Clerk, close_of: CloseOf) -> None:
+    ended = [pair for pair in _held(clerk) if pair[1].last_day <= clerk.day]
+    # A writer has no choice; what assignments bring and take is there for the exercises.
+    for held, contract in sorted(ended, key=lambda pair: pair[0].qty > 0):
+        close = close_of(contract.underlying, contract.last_day)
         if close is None:
             continue
-        worth = close - contract.strike
-        worth = worth if contract.right == "call" else -worth
-        if worth >= IN_THE_MONEY_USD_MIN:
-            _exercise(book, held, contract, day, at)
-        else:
-            book.activities.append(_activity(book, "OPEXP", held.symbol, -held.qty, (day, at)))
-        del book.positions[held.symbol]
+        qty = held.qty
+        moved = _exercised(clerk, contract, qty) if means.is_in_the_money(contract, close) else 0
+        if moved:
+            deliver(clerk, contract, moved)
+        if qty != moved:
+            clerk.write_lapse(contract.symbol, qty - moved)
+            clerk.book.hold(contract.symbol, contract, moved - qty, Decimal(0))
 
 
-def _exercise(book: Book, held: Position, contract: Contract, day: date, at: int) -> None:
-    """Shares change hands at the strike, for the holder or against the writer."""
-    buys = (contract.right == "call") == (held.qty > 0)
-    shares = abs(held.qty) * SHARES * (1 if buys else -1)
-    net = -contract.strike * shares
-    kind = "OPEXC" if held.qty > 0 else "OPASN"
-    option = _activity(book, kind, held.symbol, -held.qty, (day, at))
-    stock = _activity(book, "OPTRD", contract.underlying, shares, (day, at))
-    group = book.new_id()
-    book.activities.append(replace(option, group_id=group))
-    book.activities.append(replace(stock, group_id=group, price=contract.strike, net_usd=net))
+def _exercised(clerk: Clerk, contract: Contract, qty: int) -> int:
+    """Signed; a holder may have declined, or lack the shares or the cash."""
+    if qty < 0:
+        return qty
+    if contract.symbol in clerk.book.not_exercising:
+        return 0
+    return means.exercisable(clerk.book, contract, qty)
+
+
+def deliver(clerk: Clerk, contract: Contract, qty: int) -> None:
+    """Contracts (negative: short ones) become shares at the strike."""
+    book = clerk.book
+    shares, net = means.shares_moved(contract, qty), means.cash_moved(contract, qty)
+    clerk.write_delivery(contract, qty, shares, net)
     book.cash += net
-    book.hold(contract.underlying, None, shares, contract.strike)
+    book.hold(contract.symbol, contract, -qty, Decimal(0))
+    book.hold(contract.underlying, None, shares, abs(net / shares))
 
 
-def _activity(book: Book, kind: str, symbol: str, qty: int, when: tuple[date, int]) -> Activity:
-    day, at = when
-    return Activity(
-        id=f"{day:%Y%m%d}000000000::{book.new_id()}",
-        kind=kind,
-        at=at,
-        day=day,
-        symbol=symbol,
-        qty=Decimal(qty),
-        net_usd=Decimal(0),
-    )
+def _held(clerk: Clerk) -> list[tuple[Position, Contract]]:
+    found = [(held, held.contract) for held in clerk.book.positions.values() if held.contract]
+    return sorted(found, key=lambda pair: pair[0].symbol)

@@ -24,9 +24,24 @@ def account_id(account: str) -> str:
     return str(uuid5(NAMESPACE, f"account:{account}"))
 
 
+def request_id(number: int) -> str:
+    """Of the request that was answered as this number; 32 letters of hexadecimal."""
+    return uuid5(NAMESPACE, f"request:{number}").hex
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deliverable:
+    """A part of what an adjusted contract delivers: shares of `symbol`, or USD."""
+
+    kind: Literal["equity", "cash"]
+    symbol: str
+    amount: Decimal
+    percent: Decimal = Decimal(100)  # of the strike that is paid for it
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contract:
-    """What is listed. Prices per share; one contract is 100 shares."""
+    """What is listed. Prices per share; premium and strike count 100 times."""
 
     symbol: str
     root: str
@@ -39,6 +54,13 @@ class Contract:
     open_interest: int | None = None  # None: not known
     open_interest_day: date | None = None
     id: str = ""
+    size: int = 100  # shares delivered; another number after an adjustment
+    deliverables: tuple[Deliverable, ...] = ()  # empty: `size` shares of the underlying
+
+    def intrinsic(self, spot: Decimal) -> Decimal:
+        """USD, a hundredth of what exercise at a spot brings; below zero when it costs."""
+        worth = spot * self.size / 100 - self.strike
+        return worth if self.right == "call" else -worth
 
 
 def osi(root: str, expiration: date, right: Right, strike: Decimal) -> str:

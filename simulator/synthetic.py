@@ -1,25 +1,31 @@
-"""A made-up market of three underlyings whose every quote follows from the seed."""
+"""A made-up market whose every quote follows from its profiles and the seed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
+from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
 
-from simulator import listing, surface
-from simulator.market import Action, Bar, Chain, Floats
+from simulator import spreads
+from simulator.listing import Listing
+from simulator.market import GREEKS, Action, Adjustment, Bar, Chain, Floats, Halt
 from simulator.paths import Path
-from simulator.sessions import Sessions
-from simulator.symbols import Contract, is_option_symbol
+from simulator.premium import Table, Terms
+from simulator.profile import PROFILES, Profile
+from simulator.sessions import Session, Sessions
+from simulator.surface import YEAR_MINUTES, Inputs
+from simulator.symbols import Contract, is_option_symbol, root_of
 from simulator.times import MINUTE, new_york_day
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
 CACHED_CHAINS = 12
-#: Parts of a chain that are crossed, or have one side only, at any minute.
-CROSSED_SHARE = 0.001
-ONE_SIDED_SHARE = 0.002
-WORTHLESS_USD = 0.015  # models below this have no bid
+CACHED_TABLES = 8
+CACHED_LISTINGS = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,85 +34,185 @@ class _Columns:
 
     contracts: Sequence[Contract]
     rows: dict[str, int]
-    strike: Floats
-    sign: Floats
-    close: Floats  # nanoseconds of the last trading moment
+    terms: Terms  # strikes are those of one share
+    shares: Floats  # of a share, that a hundredth of a contract delivers
     nickel_usd: Floats  # tick from 3 USD on
+    width: Floats  # of spreads
+
+
+class _Stock:
+    """One underlying: its path, its listings, and its prices of a session."""
+
+    def __init__(self, profile: Profile, seed: int, sessions: Sessions, first: date) -> None:
+        self.profile = profile
+        self.path = Path(profile, seed, sessions, first)
+        self.listing = Listing(profile, first, sessions, self.path.closes)
+        self._sessions = sessions
+        self._first = first
+        self._columns: dict[date, _Columns] = {}
+        self._tables: dict[tuple[date, date, bool], Table] = {}
+
+    def listing_day(self, now: int) -> date:
+        """Contracts change at midnight, but for splits, which wait for the opening."""
+        day = max(new_york_day(now), self._first)
+        if not self.profile.splits:
+            return day
+        started = max(self._sessions.started(now).day, self._first)
+        waits = any(started < split.ex_day <= day for split in self.profile.splits)
+        return started if waits else day
+
+    def columns(self, day: date) -> _Columns:
+        if day not in self._columns:
+            _forget(self._columns, CACHED_LISTINGS)
+            self._columns[day] = self._as_columns(self.listing.on(day), day)
+        return self._columns[day]
+
+    def ended(self, day: date) -> list[Contract]:
+        """What expired before a day, since the first."""
+        sessions = self._sessions.between(self._first, day)
+        days = [session.day for session in sessions if session.day < day]
+        return [c for each in days for c in self.columns(each).contracts if c.last_day == each]
+
+    def _as_columns(self, contracts: Sequence[Contract], day: date) -> _Columns:
+        closes = {c.last_day: self._sessions.on(c.last_day) for c in contracts}
+        ends = {day: session.close for day, session in closes.items() if session is not None}
+        shares = np.array([c.size / 100 for c in contracts])
+        terms = Terms(
+            strike=np.array([float(c.strike) for c in contracts]) / shares,
+            sign=np.array([1.0 if c.right == "call" else -1.0 for c in contracts]),
+            close=np.array([float(ends[c.last_day]) for c in contracts]),
+            dividends=self._dividends(day),
+            shape=self.profile.shape,
+        )
+        return _Columns(
+            contracts=contracts,
+            rows={c.symbol: row for row, c in enumerate(contracts)},
+            terms=terms,
+            shares=shares,
+            nickel_usd=np.full(len(contracts), 0.05 if self.profile.nickels else 0.01),
+            width=np.where(shares != 1, spreads.ADJUSTED_WIDER, 1.0),
+        )
+
+    def _dividends(self, day: date) -> list[tuple[int, float]]:
+        """Still to come, at the opening of each ex-day, in shares of `day`."""
+        found = []
+        for dividend in self.profile.all_dividends(self._sessions):
+            session = self._sessions.on(dividend.ex_day)
+            if session is not None and dividend.ex_day >= day:
+                later = [s for s in self.profile.splits if day < s.ex_day <= dividend.ex_day]
+                ratio = float(np.prod([float(split.ratio) for split in later]))
+                found.append((session.open, float(dividend.usd) * ratio))
+        return found
+
+    def table(self, day: date, session: Session, at: int) -> Table:
+        """Prices of what is listed on `day` as they go in a session, or stood at its close."""
+        key = (day, session.day, at >= session.close)
+        if key not in self._tables:
+            _forget(self._tables, CACHED_TABLES)
+            self._tables[key] = self._make_table(day, session, is_over=key[2])
+        return self._tables[key]
+
+    def _make_table(self, day: date, session: Session, *, is_over: bool) -> Table:
+        walk = self.path.walk(session)
+        order = np.argsort(walk.price, kind="stable")
+        logs, vols = np.log(walk.price[order]), np.log(walk.vol[order])
+        low, high = float(walk.price[order[0]]), float(walk.price[order[-1]])
+        first, last = session.open, session.close
+        if is_over:
+            low, high, first = float(walk.price[-1]), float(walk.price[-1]), last
+        return Table(
+            self.columns(day).terms,
+            (first, last),
+            (low, high),
+            lambda spot: float(np.exp(np.interp(np.log(spot), logs, vols))),
+        )
 
 
 class Synthetic:
     """See `market.Market` for what each question means."""
 
+    knows_trades = False
+
     def __init__(
-        self, first: date, underlyings: Sequence[str], seed: int, sessions: Sessions
+        self,
+        first: date,
+        underlyings: Sequence[str],
+        seed: int,
+        sessions: Sessions,
+        *,
+        last: date | None = None,
+        profiles: Mapping[str, Profile] = PROFILES,
     ) -> None:
-        self.days: tuple[date, ...] = (first,)
+        """`last` is only for who asks which days are meant; the market goes on after it."""
+        self.days = tuple(session.day for session in sessions.between(first, last or first))
         self.underlyings = tuple(underlyings)
         self._seed = seed
         self._sessions = sessions
-        self._paths = {
-            name: Path(
-                name,
-                listing.PROFILES[name].anchor_usd,
-                listing.PROFILES[name].vol,
-                seed,
-                self._sessions,
-                first,
-            )
-            for name in underlyings
-        }
-        self._listings: dict[tuple[str, date], _Columns] = {}
-        self._known: dict[str, Contract] = {}
+        self._stocks = {name: _Stock(profiles[name], seed, sessions, first) for name in underlyings}
         self._chains: dict[tuple[str, int, int], Chain] = {}
 
+    def listed_as(self, underlying: str) -> tuple[str, str]:
+        profile = self._stocks[underlying].profile
+        return profile.name or underlying, profile.exchange
+
     def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
-        if underlying not in self._paths:
+        stock = self._stocks.get(underlying)
+        if stock is None:
             return ()
-        day = self._listing_day(now)
-        self._columns(underlying, day)
-        ended = [c for c in self._known.values() if c.underlying == underlying]
-        return sorted(ended, key=lambda contract: contract.symbol)
+        day = stock.listing_day(now)
+        found = {contract.symbol: contract for contract in stock.ended(day)}
+        found |= {contract.symbol: contract for contract in stock.columns(day).contracts}
+        return [found[symbol] for symbol in sorted(found)]
 
     def contract(self, symbol: str, now: int) -> Contract | None:
         if not is_option_symbol(symbol):
             return None
-        day = self._listing_day(now)
-        for underlying in self.underlyings:
-            self._columns(underlying, day)
-        return self._known.get(symbol)
+        stock = self._stocks.get(root_of(symbol).rstrip("0123456789"))
+        if stock is None:
+            return None
+        day = stock.listing_day(now)
+        columns = stock.columns(day)
+        row = columns.rows.get(symbol)
+        if row is not None:
+            return columns.contracts[row]
+        return next((c for c in stock.ended(day) if c.symbol == symbol), None)
 
     def chain(self, underlying: str, now: int) -> Chain | None:
-        if underlying not in self._paths:
+        stock = self._stocks.get(underlying)
+        if stock is None:
             return None
-        at, spot, vol = self._paths[underlying].at(now)
-        alive_from = now // MINUTE
+        at, spot, vol = stock.path.at(now)
+        alive_from = now // MINUTE * MINUTE
         key = (underlying, at, alive_from)
         if key not in self._chains:
-            while len(self._chains) >= CACHED_CHAINS:
-                self._chains.pop(next(iter(self._chains)))
-            columns = self._columns(underlying, self._listing_day(now))
-            alive = np.flatnonzero(columns.close > alive_from * MINUTE)
-            self._chains[key] = self._price(underlying, _take(columns, alive), at, (spot, vol))
+            _forget(self._chains, CACHED_CHAINS)
+            day = stock.listing_day(now)
+            session = self._sessions.started(now)
+            table = stock.table(day, session, at)
+            made = self._price(stock, stock.columns(day), at, table.greeks(at, spot, vol))
+            self._chains[key] = made.only(table.terms.close > alive_from)
         return self._chains[key]
 
     def spot(self, underlying: str, now: int) -> tuple[int, Decimal] | None:
-        if underlying not in self._paths:
+        stock = self._stocks.get(underlying)
+        if stock is None:
             return None
-        at, price, _ = self._paths[underlying].at(now)
+        at, price, _ = stock.path.at(now)
         return at, Decimal(f"{price:.2f}")
 
     def official_close(self, underlying: str, day: date) -> Decimal | None:
         session = self._sessions.on(day)
-        if session is None or underlying not in self._paths:
+        stock = self._stocks.get(underlying)
+        if session is None or stock is None:
             return None
-        return Decimal(f"{self._paths[underlying].walk(session).price[-1]:.2f}")
+        return Decimal(f"{stock.path.walk(session).price[-1]:.2f}")
 
     def last_close(self, symbol: str, now: int) -> tuple[date, Decimal] | None:
         session = self._sessions.before(new_york_day(now))
-        if symbol in self._paths:
+        if symbol in self._stocks:
             close = self.official_close(symbol, session.day)
             return (session.day, close) if close is not None else None
-        contract = self._known.get(symbol)
+        contract = self.contract(symbol, now)
         if contract is None:
             return None
         chain = self.chain(contract.underlying, session.close - MINUTE)
@@ -115,114 +221,64 @@ class Synthetic:
         return (session.day, mark) if mark is not None else None
 
     def minutes(self, underlying: str, start: int, end: int) -> list[Bar]:
-        path = self._paths.get(underlying)
-        return path.minutes(start, end) if path is not None else []
+        stock = self._stocks.get(underlying)
+        return stock.path.minutes(start, end) if stock is not None else []
 
-    def daily(self, underlying: str, now: int) -> list[Bar]:
-        path = self._paths.get(underlying)
-        return path.daily(now) if path is not None else []
-
-    def actions(self, now: int) -> list[Action]:
+    def option_minutes(self, symbol: str, start: int, end: int) -> list[Bar]:
         return []
 
-    def _listing_day(self, now: int) -> date:
-        return max(new_york_day(now), self.days[0])
+    def daily(self, underlying: str, now: int) -> list[Bar]:
+        stock = self._stocks.get(underlying)
+        return stock.path.daily(now) if stock is not None else []
 
-    def _columns(self, underlying: str, day: date) -> _Columns:
-        key = (underlying, day)
-        if key not in self._listings:
-            profile = listing.PROFILES[underlying]
-            first = self.days[0]
-            ends = listing.expirations(profile, day, first, self._sessions)
-            closes = self._paths[underlying].closes(first, day)
-            listed = self._sessions.before(day).day
-            made = listing.contracts(profile, ends, listed, first, closes)
-            self._listings = {old: v for old, v in self._listings.items() if _near(old[1], day)}
-            self._listings[key] = self._as_columns(made)
-            self._known.update({contract.symbol: contract for contract in made})
-        return self._listings[key]
+    def actions(self, now: int) -> list[Action]:
+        today = new_york_day(now)
+        known = (a for s in self._stocks.values() for a in s.profile.actions(self._sessions))
+        return [action for action in known if (action.declared_day or action.ex_day) <= today]
 
-    def _as_columns(self, contracts: Sequence[Contract]) -> _Columns:
-        closes = {c.last_day: self._sessions.on(c.last_day) for c in contracts}
-        ends = {day: session.close for day, session in closes.items() if session is not None}
-        spy = [c.underlying == "SPY" for c in contracts]
-        return _Columns(
-            contracts=contracts,
-            rows={c.symbol: row for row, c in enumerate(contracts)},
-            strike=np.array([float(c.strike) for c in contracts]),
-            sign=np.array([1.0 if c.right == "call" else -1.0 for c in contracts]),
-            close=np.array([float(ends[c.last_day]) for c in contracts]),
-            nickel_usd=np.where(spy, 0.01, 0.05),
-        )
+    def halt(self, underlying: str, now: int) -> Halt | None:
+        stock = self._stocks.get(underlying)
+        return stock.path.halt(now) if stock is not None else None
+
+    def adjustments(self, day: date) -> list[Adjustment]:
+        return [
+            adjustment
+            for stock in self._stocks.values()
+            for split in stock.listing.splits_on(day)
+            for adjustment in stock.listing.adjusted(split)
+        ]
 
     def _price(
-        self, underlying: str, columns: _Columns, at: int, state: tuple[float, float]
+        self,
+        stock: _Stock,
+        columns: _Columns,
+        at: int,
+        model: tuple[Inputs, dict[str, Floats]],
     ) -> Chain:
-        spot, vol = state
-        shape = listing.PROFILES[underlying].shape
-        minutes = np.maximum((columns.close - at) / MINUTE, 1.0)
-        years = minutes / surface.YEAR_MINUTES
-        vols = surface.implied_vol(columns.strike, years, spot, vol, shape)
-        inputs = surface.Inputs(
-            strike=columns.strike,
-            years=years,
-            sign=columns.sign,
-            vol=vols,
-            spot=spot,
-            dividend_yield=shape.dividend_yield,
-        )
-        value = surface.price(inputs)
-        greeks = surface.greeks(inputs)
-        rng = np.random.default_rng([self._seed, crc32(underlying.encode()), at // MINUTE])
-        bid, ask = _sides(value, np.abs(greeks["delta"]), columns.nickel_usd, rng)
-        size = rng.integers(1, 120, (2, len(value)))
-        unknown = np.isnan(bid) | np.isnan(ask) | (bid > ask) | (years < 1 / 365)
+        inputs, values = model
+        count = len(columns.contracts)
+        name = stock.profile.symbol.encode()
+        rng = np.random.default_rng([self._seed, crc32(name), at // MINUTE])
+        unsigned = np.abs(values["delta"])
+        value = values["value"] * columns.shares
+        bid, ask = spreads.sides(value, unsigned, columns.nickel_usd, columns.width, rng)
+        size = spreads.sizes(unsigned, rng)
+        is_near = inputs.years * YEAR_MINUTES < 1440
+        unknown = np.isnan(bid) | np.isnan(ask) | (bid > ask) | is_near
         return Chain(
             contracts=columns.contracts,
-            at=np.full(len(value), at, dtype=np.int64),
+            at=np.full(count, at, dtype=np.int64),
             bid=bid,
             ask=ask,
             bid_size=np.where(np.isnan(bid), 0, size[0]),
             ask_size=np.where(np.isnan(ask), 0, size[1]),
-            vol=np.where(unknown, np.nan, np.round(vols, 4)),
-            greeks={name: np.round(column, 4) for name, column in greeks.items()},
+            vol=np.where(unknown, np.nan, np.round(inputs.vol, 4)),
+            greeks={name: np.round(values[name] * columns.shares, 4) + 0.0 for name in GREEKS},
             rows=columns.rows,
         )
 
 
-def _sides(
-    value: Floats, delta: Floats, nickel_usd: Floats, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Bid and ask on ticks about the model; wider for dear and for deep contracts."""
-    tick = np.where(value < 3, 0.01, nickel_usd)
-    deep = np.maximum(delta - 0.5, 0.0)
-    half = 0.015 + 0.007 * value**0.75 + 0.008 * value * deep
-    half *= rng.uniform(0.8, 1.2, len(value))
-    bid = np.round(np.floor((value - half) / tick + 1e-9) * tick, 2)
-    ask = np.round(np.ceil((value + half) / tick - 1e-9) * tick, 2)
-    ask = np.maximum(ask, 0.01)
-    bid = np.where((value < WORTHLESS_USD) | (bid <= 0), np.nan, bid)
-    odd = rng.random(len(value))
-    crossed = (odd < CROSSED_SHARE) & (bid > 0.05)
-    bid, ask = np.where(crossed, ask, bid), np.where(crossed, bid, ask)
-    one_sided = (odd >= CROSSED_SHARE) & (odd < CROSSED_SHARE + ONE_SIDED_SHARE)
-    no_ask = one_sided & (rng.random(len(value)) < 0.5)
-    return np.where(one_sided & ~no_ask, np.nan, bid), np.where(no_ask, np.nan, ask)
-
-
-def _take(columns: _Columns, rows: np.typing.NDArray[np.intp]) -> _Columns:
-    if len(rows) == len(columns.contracts):
-        return columns
-    kept = [columns.contracts[row] for row in rows]
-    return _Columns(
-        contracts=kept,
-        rows={contract.symbol: row for row, contract in enumerate(kept)},
-        strike=columns.strike[rows],
-        sign=columns.sign[rows],
-        close=columns.close[rows],
-        nickel_usd=columns.nickel_usd[rows],
-    )
-
-
-def _near(one: date, other: date) -> bool:
-    return abs(one - other) <= timedelta(days=5)
+def _forget(cache: dict[Key, Value], most: int) -> None:
+    """Make room for one more; the oldest goes first."""
+    while len(cache) >= most:
+        cache.pop(next(iter(cache)))

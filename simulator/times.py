@@ -26,6 +26,7 @@ def new_york(at: int) -> datetime:
     return utc(at).astimezone(NEW_YORK)
 
 
+@lru_cache(maxsize=256)
 def new_york_day(at: int) -> date:
     """The calendar day in New York."""
     return new_york(at).date()
@@ -43,6 +44,7 @@ def rfc3339(at: int) -> str:
     return f"{utc(at):%Y-%m-%dT%H:%M:%S}.{at % SECOND:09d}Z"
 
 
+@lru_cache(maxsize=4096)
 def rfc3339_short(at: int) -> str:
     """UTC to the second: 2026-11-20T16:48:15Z."""
     return f"{utc(at):%Y-%m-%dT%H:%M:%S}Z"

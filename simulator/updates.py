@@ -30,3 +30,6 @@ class Update:
 
 
 Listener = Callable[[Update], None]
+
+#: Told where the clock stood and where it stands now, before anything that is due there happens.
+Watcher = Callable[[int, int], None]

@@ -1,12 +1,14 @@
 """The trading API's JSON objects. Numbers are strings where the real ones are."""
 
+from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
 
 from simulator.accounting import Figures, value_of
-from simulator.book import Activity, Book, Order, Position
+from simulator.book import Activity, Book, Configuration, Order, Position
 from simulator.exchange import Exchange
 from simulator.market import Market
+from simulator.permits import options_level
 from simulator.sessions import Session, Sessions
 from simulator.symbols import Contract, account_id, asset_id, plain, title
 from simulator.times import new_york, new_york_text, rfc3339, rfc3339_short
@@ -24,6 +26,8 @@ def account(exchange: Exchange, figures: Figures) -> Json:
     equity = money(figures.equity)
     options = money(figures.options_buying_power)
     double = money(figures.options_buying_power * 2)
+    times = book.configuration.max_margin_multiplier
+    multiplied = money(figures.options_buying_power * int(times))
     return {
         "id": account_id(book.account),
         "admin_configurations": {},
@@ -32,12 +36,12 @@ def account(exchange: Exchange, figures: Figures) -> Json:
         "status": "ACTIVE",
         "crypto_status": "ACTIVE",
         "crypto_tier": 0,
-        "options_approved_level": 3,
-        "options_trading_level": 3,
+        "options_approved_level": exchange.switches.options_level,
+        "options_trading_level": options_level(book, exchange.switches),
         "currency": "USD",
-        "buying_power": money(figures.options_buying_power * 4),
+        "buying_power": multiplied,
         "regt_buying_power": double,
-        "effective_buying_power": money(figures.options_buying_power * 4),
+        "effective_buying_power": multiplied,
         "non_marginable_buying_power": options,
         "options_buying_power": options,
         "cash": money(figures.cash),
@@ -54,29 +58,20 @@ def account(exchange: Exchange, figures: Figures) -> Json:
         "maintenance_margin": money(figures.maintenance),
         "last_maintenance_margin": "0",
         "sma": "0",
-        "multiplier": "4",
+        "multiplier": times,
         "intraday_adjustments": "0",
         "balance_asof": exchange.sessions.before(exchange.session.day).day.isoformat(),
         "trading_blocked": False,
         "transfers_blocked": False,
         "account_blocked": False,
-        "trade_suspended_by_user": False,
-        "shorting_enabled": True,
+        "trade_suspended_by_user": book.configuration.suspend_trade,
+        "shorting_enabled": not book.configuration.no_shorting,
         "created_at": rfc3339(exchange.created_at),
     }
 
 
-def configurations() -> Json:
-    return {
-        "fractional_trading": False,
-        "max_margin_multiplier": "4",
-        "no_shorting": False,
-        "suspend_trade": False,
-        "trade_confirm_email": "all",
-        "ptp_no_exception_entry": False,
-        "disable_overnight_trading": False,
-        "max_options_trading_level": None,
-    }
+def configurations(chosen: Configuration) -> Json:
+    return asdict(chosen)
 
 
 def clock(exchange: Exchange) -> Json:
@@ -142,7 +137,7 @@ def contract(listed: Contract, market: Market, now: int, today: date) -> Json:
         "style": "american",
         "strike_price": plain(listed.strike),
         "multiplier": "100",
-        "size": "100",
+        "size": str(listed.size),
         "open_interest": None if listed.open_interest is None else str(listed.open_interest),
         "open_interest_date": None if day is None else day.isoformat(),
         "close_price": None if closed is None else money(closed[1]),
@@ -164,10 +159,10 @@ def order(made: Order, *, nested: bool = True) -> Json:
         "filled_at": _moment(made.filled_at),
         "expired_at": _moment(made.expired_at),
         "canceled_at": _moment(made.canceled_at),
-        "failed_at": None,
-        "replaced_at": None,
-        "replaced_by": None,
-        "replaces": None,
+        "failed_at": _moment(made.failed_at),
+        "replaced_at": _moment(made.replaced_at),
+        "replaced_by": made.replaced_by,
+        "replaces": made.replaces,
         "asset_id": asset_id(made.symbol) if made.symbol else "",
         "symbol": made.symbol,
         "asset_class": asset_class(made),
@@ -181,13 +176,13 @@ def order(made: Order, *, nested: bool = True) -> Json:
         "side": made.side,
         "time_in_force": made.time_in_force,
         "limit_price": _price(made.limit_price),
-        "stop_price": None,
+        "stop_price": _price(made.stop_price),
         "status": made.status,
-        "extended_hours": False,
+        "extended_hours": made.extended_hours,
         "legs": [order(leg) for leg in made.legs] if is_parent and nested else None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "trail_percent": _price(made.trail_percent),
+        "trail_price": _price(made.trail_price),
+        "hwm": _price(made.hwm),
         "subtag": None,
         "source": None,
     }
@@ -237,34 +232,44 @@ def position(held: Position, book: Book, last_close: Decimal | None) -> Json:
 
 
 def activity(done: Activity) -> Json:
-    shown: Json = {"id": done.id, "activity_type": done.kind, "symbol": done.symbol}
+    shown: Json = {"id": done.id, "activity_type": done.kind}
+    if done.symbol:
+        shown["symbol"] = done.symbol
     if done.kind == "FILL":
-        return shown | {
-            "transaction_time": rfc3339(done.at),
-            "type": "fill",
-            "price": _price(done.price),
-            "qty": plain(done.qty),
-            "side": done.side,
-            "leaves_qty": str(done.leaves_qty),
-            "order_id": done.order_id,
-            "cum_qty": str(done.cum_qty),
-            "order_status": "filled",
-        }
-    texts = {"OPEXC": "Exercise", "OPASN": "Assignment", "OPTRD": "Trade", "OPEXP": "Expiry"}
+        # Only a row that was changed later says so.
+        changed = {} if done.status == "executed" else {"status": done.status}
+        return shown | changed | _fill(done)
     shown |= {
         "date": done.day.isoformat(),
         "net_amount": money(done.net_usd or Decimal(0)),
-        "description": f"Option {texts[done.kind]}",
-        "qty": plain(done.qty),
-        "status": "executed",
+        "description": done.description,
+        "status": done.status,
         "created_at": rfc3339(done.at),
         "currency": "USD",
     }
-    if done.price is not None:
-        shown["price"] = _price(done.price)
-    if done.group_id is not None:
-        shown["group_id"] = done.group_id
-    return shown
+    qty = done.qty if done.shown_qty is None else done.shown_qty
+    further: Json = {
+        "qty": plain(qty) if qty else None,
+        "price": _price(done.price),
+        "group_id": done.group_id,
+        "activity_sub_type": done.sub_kind or None,
+        "per_share_amount": _price(done.per_share_usd),
+    }
+    return shown | {key: value for key, value in further.items() if value is not None}
+
+
+def _fill(done: Activity) -> Json:
+    return {
+        "transaction_time": rfc3339(done.at),
+        "type": "partial_fill" if done.leaves_qty else "fill",
+        "price": _price(done.price),
+        "qty": plain(done.qty),
+        "side": done.side,
+        "leaves_qty": str(done.leaves_qty),
+        "order_id": done.order_id,
+        "cum_qty": str(done.cum_qty),
+        "order_status": "partially_filled" if done.leaves_qty else "filled",
+    }
 
 
 def _moment(at: int | None) -> str | None:

@@ -1,21 +1,33 @@
 """The market data API's JSON objects. NaN never gets here into an answer."""
 
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 
-from simulator.market import GREEKS, Action, Bar, Chain, Quote
-from simulator.symbols import asset_id
-from simulator.times import rfc3339, rfc3339_short
+from simulator.market import GREEKS, Bar, Chain, Quote
+from simulator.tape import Print
+from simulator.times import MINUTE, rfc3339, rfc3339_short
 
 Json = dict[str, object]
 
 
-def snapshots(chain: Chain, rows: Sequence[int]) -> dict[str, Json]:
-    """Of the given rows, in that order, keyed by symbol."""
+def snapshots(
+    chain: Chain,
+    rows: Sequence[int],
+    *,
+    off_cents: int = 0,
+    expiring: date | None = None,
+    zeros: bool = False,
+) -> dict[str, Json]:
+    """Of the given rows, in that order, keyed by symbol.
+
+    Quotes lie up to `off_cents` outside the true ones. With `zeros` contracts that expire on
+    `expiring` have greeks of zero instead of none.
+    """
     index = np.asarray(rows, dtype=np.intp)
     times = [rfc3339(at) for at in chain.at[index].tolist()]
-    bids, asks = _numbers(chain.bid[index]), _numbers(chain.ask[index])
+    bids, asks = _off(chain, index, off_cents)
     bid_sizes, ask_sizes = chain.bid_size[index].tolist(), chain.ask_size[index].tolist()
     found: dict[str, Json] = {}
     for k, row in enumerate(rows):
@@ -33,7 +45,54 @@ def snapshots(chain: Chain, rows: Sequence[int]) -> dict[str, Json]:
         }
     if chain.vol is not None:
         _add_model(found, chain, rows, index)
+    if zeros:
+        for row in rows:
+            contract = chain.contracts[row]
+            if contract.expiration == expiring:
+                found[contract.symbol].pop("impliedVolatility", None)
+                found[contract.symbol]["greeks"] = dict.fromkeys(GREEKS, 0.0)
     return found
+
+
+def _off(
+    chain: Chain, index: np.typing.NDArray[np.intp], cents: int
+) -> tuple[list[float], list[float]]:
+    """Bids and asks; moved away from each other by 0 to `cents`, the same for the same quote."""
+    bid, ask = chain.bid[index], chain.ask[index]
+    if cents:
+        minute = chain.at[index] // MINUTE + index
+        bid = np.maximum(bid - minute % (cents + 1) / 100, 0.0)
+        ask = ask + (minute * 7 + 3) % (cents + 1) / 100
+    return _numbers(bid), _numbers(ask)
+
+
+def option_trade(one: Print) -> Json:
+    return {
+        "t": rfc3339(one.at),
+        "x": one.exchange,
+        "p": one.price,
+        "s": one.size,
+        "c": one.condition,
+    }
+
+
+def last_print(one: Print, now: int) -> Json:
+    """The last trade, and the bar of its minute once that is over."""
+    shown: Json = {"latestTrade": option_trade(one)}
+    begin = one.at // MINUTE * MINUTE
+    if begin + MINUTE <= now:
+        price = one.price
+        shown["minuteBar"] = {
+            "t": rfc3339_short(begin),
+            "o": price,
+            "h": price,
+            "l": price,
+            "c": price,
+            "v": one.size,
+            "n": 1,
+            "vw": price,
+        }
+    return shown
 
 
 def _add_model(
@@ -88,36 +147,3 @@ def bar(shown: Bar) -> Json:
         "n": shown.trades,
         "vw": round((shown.high + shown.low + shown.close) / 3, 4),
     }
-
-
-def corporate_actions(actions: Sequence[Action]) -> dict[str, list[Json]]:
-    """By kind, as the API groups them; a kind without any is left out."""
-    found: dict[str, list[Json]] = {}
-    for action in actions:
-        group, keys = _action(action)
-        found.setdefault(group, []).append(keys)
-    return found
-
-
-def _action(action: Action) -> tuple[str, Json]:
-    day = action.ex_day.isoformat()
-    rate = float(action.rate)
-    shown: Json = {
-        "id": asset_id(f"{action.symbol} {action.kind} {day}"),
-        "process_date": day,
-        "ex_date": day,
-    }
-    if action.kind == "split":
-        split = {"symbol": action.symbol, "cusip": "", "new_rate": rate, "old_rate": 1}
-        return "forward_splits", shown | split
-    if action.kind == "spin-off":
-        return "spin_offs", shown | {
-            "source_symbol": action.symbol,
-            "source_cusip": "",
-            "source_rate": 1,
-            "new_symbol": "",
-            "new_cusip": "",
-            "new_rate": rate,
-        }
-    paid = {"symbol": action.symbol, "cusip": "", "rate": rate, "special": False, "foreign": False}
-    return "cash_dividends", shown | paid

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import importlib
+import json
 import re
 import shutil
 import tempfile
@@ -12,13 +13,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 import uvicorn
+from jsonschema import Draft202012Validator
 from prefect import Task
 from sqlalchemy import Engine, text
+from starlette.applications import Starlette
 
 from cli.postgres import embedded_postgres
 from db import migrate
@@ -27,8 +32,10 @@ from db.session import engine
 from simulator.app import create_app
 from simulator.exchange import Exchange
 from simulator.market import Market
+from simulator.pace import Pace
 from simulator.replay import open_replay
 from simulator.sessions import Sessions
+from simulator.streams import Streams
 from simulator.synthetic import Synthetic
 from simulator.times import new_york_moment, utc
 from tasks import config, context, report, settings
@@ -123,12 +130,48 @@ def forget_engines() -> None:
     engine.cache_clear()
 
 
+SCHEMAS = json.loads((ROOT / "tests/answers/alpaca_schemas.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def mistakes() -> Callable[[str, object], list[str]]:
+    """Says what is wrong with an answer, by the one description of the broker's answers."""
+
+    @cache
+    def validator(name: str) -> Draft202012Validator:
+        return Draft202012Validator(SCHEMAS | {"$ref": f"#/$defs/{name}"})
+
+    def found(name: str, body: object) -> list[str]:
+        return [
+            f"{error.json_path}: {error.message}" for error in validator(name).iter_errors(body)
+        ]
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def ask() -> Callable[..., httpx.Response]:
+    """Sends one request into an app, with keys; an exception in the app comes out here."""
+
+    def answer(app: Starlette, method: str, path: str, **more: object) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://sim") as client:
+                keys = {"APCA-API-KEY-ID": "key", "APCA-API-SECRET-KEY": "secret"}
+                return await client.request(method, path, headers=keys, **more)
+
+        return asyncio.run(send())
+
+    return answer
+
+
 @dataclass(frozen=True)
 class Simulator:
     """A simulator served on loopback from this process, so that a test can look into it."""
 
     url: str
     exchange: Exchange
+    streams: Streams
 
     @property
     def now(self) -> datetime:
@@ -140,17 +183,24 @@ class Simulator:
         self.exchange.advance(int(Decimal(moment.timestamp()) * 10**9))
 
 
-def serve(exchange: Exchange) -> Iterator[Simulator]:
+def serve(exchange: Exchange, pace: Pace | None = None) -> Iterator[Simulator]:
     """The exchange over real HTTP on a free port of loopback."""
+    streams = Streams(exchange)
     server = uvicorn.Server(
-        uvicorn.Config(create_app(exchange), port=0, log_level="warning", lifespan="off")
+        uvicorn.Config(
+            create_app(exchange, pace, streams=streams),
+            port=0,
+            log_level="warning",
+            lifespan="off",
+            ws="websockets-sansio",
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield Simulator(url=f"http://127.0.0.1:{port}", exchange=exchange)
+    yield Simulator(url=f"http://127.0.0.1:{port}", exchange=exchange, streams=streams)
     server.should_exit = True
     _ending.append(thread)  # it takes 0.2 s, which nobody has to wait for
 
@@ -177,6 +227,20 @@ def recorded_market() -> tuple[Market, Sessions]:
         pytest.skip(f"the recorded AAPL quotes of {RECORDED_DAY} are not on this machine")
     sessions = Sessions(RECORDED_DAY, RECORDED_DAY)
     return open_replay(RECORDED, ["AAPL"], [RECORDED_DAY], sessions), sessions
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[Exchange], str]]:
+    """Serves exchanges of the test's own making; answers their address."""
+    running: list[Iterator[Simulator]] = []
+
+    def serve_it(exchange: Exchange) -> str:
+        running.append(serve(exchange))
+        return next(running[-1]).url
+
+    yield serve_it
+    for served in running:
+        next(served, None)
 
 
 @pytest.fixture

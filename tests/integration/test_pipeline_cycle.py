@@ -507,7 +507,7 @@ def test_a_halt_set_just_before_the_order_is_sent_still_stops_it(pipeline, simul
 
 
 def leave_working(simulator):
-    simulator.exchange._match = lambda order: None
+    simulator.exchange.quote = lambda symbol: None  # no order meets an offer
 
 
 def test_a_working_order_of_an_earlier_slot_is_withdrawn(pipeline, simulator):
@@ -535,7 +535,7 @@ def test_a_working_opening_order_is_withdrawn_under_a_halt_too(pipeline, simulat
 def test_an_order_that_fills_between_slots_is_seen_before_anything_is_decided(pipeline, simulator):
     leave_working(simulator)
     pipeline.run_cycle(TEN)
-    del simulator.exchange._match
+    del simulator.exchange.quote
     # One that is marketable fills at the next minute; its limit is made so.
     next(iter(simulator.exchange.book.working.values())).limit_price = Decimal(0)
     pipeline.run_cycle(HALF_PAST)
@@ -554,7 +554,7 @@ def test_an_exit_that_did_not_fill_leaves_the_structure_open_and_is_tried_again(
     assert structure(pipeline)["state"] == "closing"
     pipeline.run_cycle(TEN + timedelta(hours=1))
     assert structure(pipeline)["state"] == "open"
-    del simulator.exchange._match
+    del simulator.exchange.quote
     pipeline.run_cycle(TEN + timedelta(hours=1, minutes=30))
     assert structure(pipeline)["state"] == "closed"
     assert structure(pipeline)["realized_usd"] == simulator.exchange.book.cash - 100_000
@@ -683,6 +683,7 @@ def test_a_holiday_has_no_end_of_day(pipeline, simulator):
 
 WEEK_LATER = date(2026, 11, 27)
 WEEK_LATER_CLOSE = datetime(2026, 11, 27, 18, 0, tzinfo=UTC)
+NEXT_MORNING = datetime(2026, 11, 28, 7, 0, tzinfo=UTC)
 
 
 def hold_to_expiry(pipeline, simulator, bent, close):
@@ -703,7 +704,7 @@ def hold_to_expiry(pipeline, simulator, bent, close):
     )
     assert {c.last_day for c in contracts} == {WEEK_LATER}
     bent.closes[WEEK_LATER] = close([c.strike for c in contracts])
-    simulator.advance(WEEK_LATER_CLOSE + timedelta(minutes=5))
+    simulator.advance(NEXT_MORNING)  # the broker's books tell what a night did hours later
     assert pipeline.run_end_of_day(WEEK_LATER_CLOSE) is None
     assert_books_equal(pipeline)
 

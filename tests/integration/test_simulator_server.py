@@ -272,7 +272,13 @@ def test_stock_quotes_bars_and_snapshots_parse(market):
     assert snapshot["SPY"].previous_daily_bar.close == 600.0
     actions = CorporateActionsClient(api_key="k", secret_key="s", url_override=market.url)
     actions._session.trust_env = False
-    assert actions.get_corporate_actions(CorporateActionsRequest(symbols=["SPY"])).data == {}
+    asked = CorporateActionsRequest(
+        symbols=["SPY"], start=date(2026, 11, 20), end=date(2026, 12, 31)
+    )
+    found = actions.get_corporate_actions(asked).data
+    dividends = [(paid.ex_date, paid.rate) for paid in found["cash_dividends"]]
+    assert list(found) == ["cash_dividends"]
+    assert dividends[-1] == (date(2026, 12, 18), 1.8)
 
 
 def test_option_quotes_and_snapshots_by_symbol_leave_unknown_ones_out(market):
@@ -430,7 +436,7 @@ def test_recorded_goog_quotes_are_shown_as_they_stood_and_nothing_later(recorded
 
 
 @needs_recording
-def test_recorded_goog_contracts_settle_at_the_official_close(recorded):
+def test_recorded_goog_contracts_settle_at_the_official_close_read_the_next_morning(recorded):
     move(recorded, "2015-12-24T15:30:00Z")
     symbols = ["GOOG151224C00745000", "GOOG151224P00745000", "GOOG151224P00750000"]
     sides = [OrderSide.BUY, OrderSide.BUY, OrderSide.SELL]
@@ -446,15 +452,15 @@ def test_recorded_goog_contracts_settle_at_the_official_close(recorded):
         placed = recorded.trading.submit_order(order)
         assert recorded.trading.get_order_by_id(placed.id).status.value == "filled"
     cash = float(recorded.trading.get_account().cash)
-    move(recorded, "2015-12-24T18:00:00Z")
+    move(recorded, "2015-12-25T07:00:00Z")
     done = recorded.raw_trading.get("/account/activities", {"direction": "asc"})[3:]
     # the stock closed at 748.40: the 745 call is exercised, the short 750 put assigned
     assert [(a["activity_type"], a["symbol"], a["qty"], a["net_amount"]) for a in done] == [
+        ("OPASN", symbols[2], "1", "0"),
+        ("OPTRD", "GOOG", "100", "-75000"),
         ("OPEXC", symbols[0], "-1", "0"),
         ("OPTRD", "GOOG", "100", "-74500"),
         ("OPEXP", symbols[1], "-1", "0"),
-        ("OPASN", symbols[2], "1", "0"),
-        ("OPTRD", "GOOG", "100", "-75000"),
     ]
     assert float(recorded.trading.get_account().cash) == pytest.approx(cash - 149_500)
     held = recorded.trading.get_all_positions()

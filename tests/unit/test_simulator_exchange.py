@@ -18,6 +18,7 @@ DAY = date(2026, 11, 20)
 NEXT_DAY = date(2026, 11, 23)
 OPEN = new_york_moment(DAY, 9, 30)
 CLOSE = new_york_moment(DAY, 16, 0)
+NIGHT = new_york_moment(DAY, 18, 0)
 SESSIONS = Sessions(DAY, DAY)
 
 
@@ -44,6 +45,12 @@ class Table:
     def contracts(self, underlying, now):
         return list(self.listed.values())
 
+    def halt(self, underlying, now):
+        return None
+
+    def adjustments(self, day):
+        return []
+
     def contract(self, symbol, now):
         return self.listed.get(symbol)
 
@@ -58,6 +65,9 @@ class Table:
 
     def last_close(self, symbol, now):
         return None
+
+    def actions(self, now):
+        return []
 
 
 def option(right, strike, end=date(2026, 12, 18)):
@@ -375,12 +385,12 @@ def kinds(broker):
     return [(a.kind, a.symbol, a.qty, a.net_usd) for a in broker.book.activities]
 
 
-def test_long_contracts_in_the_money_are_exercised_at_the_close():
+def test_long_contracts_in_the_money_are_exercised_after_the_close():
     broker = exchange()
     send(broker, single(C590_TODAY, "buy", limit="11"))
     send(broker, single(P580_TODAY, "buy", limit="1"))
     cash = broker.book.cash
-    broker.advance(CLOSE)
+    broker.advance(NIGHT)
     assert kinds(broker)[2:] == [
         ("OPEXC", C590_TODAY.symbol, -1, 0),
         ("OPTRD", "SPY", 100, Decimal(-59000)),
@@ -394,10 +404,10 @@ def test_long_contracts_in_the_money_are_exercised_at_the_close():
     assert exercised.group_id == traded.group_id is not None
 
 
-def test_short_contracts_in_the_money_are_assigned_at_the_close():
+def test_short_contracts_in_the_money_are_assigned_after_the_close():
     broker = exchange()
     send(broker, single(P610_TODAY, "sell", limit="9"))
-    broker.advance(CLOSE)
+    broker.advance(NIGHT)
     assert kinds(broker)[1:] == [
         ("OPASN", P610_TODAY.symbol, 1, 0),
         ("OPTRD", "SPY", 100, Decimal(-61000)),
@@ -411,7 +421,7 @@ def test_a_cent_in_the_money_is_enough(close, kind):
     broker = exchange(table)
     send(broker, single(C590_TODAY, "buy", limit="11"))
     table.stock = Decimal(close)
-    broker.advance(CLOSE)
+    broker.advance(NIGHT)
     assert broker.book.activities[1].kind == kind
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from simulator.replay import open_replay
 from simulator.sessions import Sessions
+from simulator.startup import StartupError
+from simulator.tape import Tape
 from simulator.times import new_york_moment
 from simulator.wire_data import snapshots
 
@@ -116,3 +118,65 @@ def test_the_finer_recording_of_a_day_wins(tmp_path):
         record(tmp_path / name, FRIDAY, [row(LATER_PUT, FRIDAY, "10:00", 2.0, ask)])
     market = open_replay(tmp_path, [], [], SESSIONS)
     assert market.chain("TWX", at(FRIDAY, 10, 0)).quote(LATER_PUT).ask == Decimal("3.0")
+
+
+def trade(symbol, clock, price, volume):
+    moment = pd.Timestamp(f"{THURSDAY} {clock}", tz="America/New_York").tz_convert("UTC")
+    prices = dict.fromkeys(("open", "high", "low", "close"), price)
+    return {"ts": moment, "symbol": symbol, "volume": volume} | prices
+
+
+def test_trades_of_a_recording_are_the_recorded_ones_and_none_are_made_up(market, tmp_path):
+    tape = Tape(market, SESSIONS)
+    end = at(THURSDAY, 16, 0)
+    call = market.contract(SATURDAY_CALL, end)
+    assert tape.minutes(call, at(THURSDAY, 9, 30), end) == []
+    folder = tmp_path / "option-trades-minute"
+    folder.mkdir()
+    rows = [trade(SATURDAY_CALL, "10:04", 1.2, 7), trade(SATURDAY_CALL, "10:02", 1.15, 3)]
+    pd.DataFrame(rows).to_parquet(folder / f"TWX-{THURSDAY}.parquet")
+    known = open_replay(tmp_path, ["TWX"], [THURSDAY, FRIDAY], SESSIONS)
+    bars = Tape(known, SESSIONS).minutes(call, at(THURSDAY, 9, 30), end)
+    # a row is stamped with the end of its minute, a bar with the beginning
+    assert [(bar.at, bar.close, bar.volume) for bar in bars] == [
+        (at(THURSDAY, 10, 1), 1.15, 3),
+        (at(THURSDAY, 10, 3), 1.2, 7),
+    ]
+    assert Tape(known, SESSIONS).minutes(call, at(THURSDAY, 9, 30), at(THURSDAY, 10, 2)) == bars[:1]
+    assert tape.prints(call, at(THURSDAY, 9, 30), end) == []
+    assert tape.latest([call], end) == [None]
+
+
+def test_a_file_of_trades_that_cannot_be_read_is_named(market, tmp_path):
+    folder = tmp_path / "option-trades-minute"
+    folder.mkdir()
+    path = folder / f"TWX-{THURSDAY}.parquet"
+    path.write_text("no parquet")
+    with pytest.raises(StartupError, match="TWX-2014-06-19"):
+        open_replay(tmp_path, ["TWX"], [THURSDAY, FRIDAY], SESSIONS)
+
+
+def test_a_recorded_split_carries_a_position_into_the_contracts_of_the_next_day(tmp_path):
+    old, new = LATER_PUT, "TWX140719P00010000"
+    record(tmp_path, THURSDAY, [row(old, THURSDAY, "10:00", 7.0, 7.1)])
+    after = row(new, FRIDAY, "09:40", 1.0, 1.1, strike=10.0, open_interest=70)
+    record(tmp_path, FRIDAY, [after | {"underlying_price": 10.0}])
+    text = "underlying,ex_date,kind,amount,ratio\nTWX,2014-06-20,split,,7.0\n"
+    (tmp_path / "corporate-actions.csv").write_text(text)
+    market = open_replay(tmp_path, [], [], SESSIONS)
+    (adjustment,) = market.adjustments(FRIDAY)
+    assert (adjustment.old.symbol, adjustment.count) == (old, 7)
+    assert adjustment.new == market.contract(new, at(FRIDAY, 9, 30))
+    assert market.contract(old, at(FRIDAY, 9, 0)) is not None
+    assert market.contract(old, at(FRIDAY, 9, 30)) is None
+    assert market.adjustments(THURSDAY) == []
+
+
+def test_what_a_recording_does_not_know_is_not_made_up(market):
+    assert market.official_close("TWX", date(2014, 6, 18)) is None
+    assert market.halt("TWX", at(THURSDAY, 10, 5)) is None
+    assert market.actions(at(FRIDAY, 10, 0)) == []
+    chain = market.chain("TWX", at(FRIDAY, 10, 0))
+    assert chain.vol is None
+    assert chain.greeks == {}
+    assert market.minutes("TWX", at(THURSDAY, 10, 5), at(THURSDAY, 15, 0)) == []

@@ -1,0 +1,100 @@
+"""Trades that are corrected or taken back later. The row keeps its id, as the documentation says:
+whoever reads only what is new does not see it."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from simulator.book import Activity, Book, Order, Position
+from simulator.symbols import is_option_symbol
+
+ZERO = Decimal(0)
+
+
+class NoSuchFill(ValueError):
+    """No fill has this id, or it is taken back, or its contract has ended."""
+
+
+def correct(book: Book, activity_id: str, price: Decimal) -> Activity:
+    """The fill at another price; cash and average entry follow. NoSuchFill."""
+    place, done = _find(book, activity_id)
+    if price < 0 or not price.is_finite():
+        raise NoSuchFill(f"a price of {price} is no price")
+    book.cash += _cash(replace(done, price=price)) - _cash(done)
+    return _put(book, place, replace(done, price=price, status="correct"))
+
+
+def bust(book: Book, activity_id: str) -> Activity:
+    """The fill as if it had never been: cash, position and the order's filled qty follow."""
+    place, done = _find(book, activity_id)
+    contract = _order(book, done).contract
+    if contract is not None and _has_ended(book, done.symbol):
+        raise NoSuchFill(f"{done.symbol} has been exercised, assigned or has expired")
+    book.cash -= _cash(done)
+    return _put(book, place, replace(done, status="canceled"))
+
+
+def _find(book: Book, activity_id: str) -> tuple[int, Activity]:
+    for place, done in enumerate(book.activities):
+        if done.kind == "FILL" and done.id == activity_id and done.counts:
+            return place, done
+    raise NoSuchFill(f"no fill {activity_id}")
+
+
+def _put(book: Book, place: int, done: Activity) -> Activity:
+    book.activities[place] = done
+    _hold_again(book, done)
+    _refigure(book, _order(book, done))
+    return done
+
+
+def _cash(done: Activity) -> Decimal:
+    """USD that a fill brought, or negative: took."""
+    shares = done.qty * (100 if is_option_symbol(done.symbol) else 1)
+    return (done.price or Decimal(0)) * shares * (-1 if done.side == "buy" else 1)
+
+
+def _has_ended(book: Book, symbol: str) -> bool:
+    return any(row.symbol == symbol and row.kind != "FILL" for row in book.activities)
+
+
+def _hold_again(book: Book, changed: Activity) -> None:
+    """The position as every row that counts makes it, its average entry too."""
+    before = book.positions.pop(changed.symbol, None)
+    contract = _order(book, changed).contract
+    again = Book(
+        account=book.account, cash_start=Decimal(0), cash=Decimal(0), equity_last=Decimal(0)
+    )
+    for row in book.activities:
+        if row.symbol == changed.symbol and row.counts and row.qty:
+            change = int(row.qty)
+            if row.kind == "FILL" and row.side != "buy":
+                change = -change
+            again.hold(row.symbol, contract, change, row.price or Decimal(0))
+    held: Position | None = again.positions.get(changed.symbol)
+    if held is not None:
+        held.mark = before.mark if before is not None else held.mark
+        book.positions[changed.symbol] = held
+
+
+def _order(book: Book, done: Activity) -> Order:
+    every = (each for order in book.orders.values() for each in order.executed())
+    return next(each for each in every if each.id == done.order_id)
+
+
+def _refigure(book: Book, leg: Order) -> None:
+    """An order's filled qty and average from its rows, and its parent's."""
+    rows = [row for row in book.activities if row.order_id == leg.id and row.counts]
+    leg.filled_qty = sum(int(row.qty) for row in rows)
+    paid = sum((row.qty * (row.price or Decimal(0)) for row in rows), Decimal(0))
+    leg.filled_usd = paid
+    parent = next((order for order in book.orders.values() if leg in order.legs), None)
+    if parent is None:
+        return
+    parent.filled_qty = min(each.filled_qty // (each.ratio or 1) for each in parent.legs)
+    parent.filled_usd = parent.filled_qty * sum((_of_a_unit(each) for each in parent.legs), ZERO)
+
+
+def _of_a_unit(leg: Order) -> Decimal:
+    """USD a share that a leg adds to the price of a unit."""
+    price = (leg.filled_avg_price or ZERO) * (leg.ratio or 1)
+    return price if leg.side == "buy" else -price

@@ -1,0 +1,114 @@
+"""What every request to the broker works on: the market, the account, the moment, and the moves of
+orders through their states."""
+
+from decimal import Decimal
+
+from simulator.accounting import Figures, figures
+from simulator.book import Book, Order
+from simulator.disturbed import Disturbed
+from simulator.faults import Faults
+from simulator.market import Market, Quote, quote_of
+from simulator.refusal import not_found
+from simulator.sessions import Session, Sessions
+from simulator.states import ENDED_AT, check_move
+from simulator.switches import Switches
+from simulator.tape import Tape
+from simulator.updates import Execution, Listener, Update, Watcher
+
+
+class Desk:
+    """One account at one moment."""
+
+    def __init__(
+        self,
+        market: Market,
+        sessions: Sessions,
+        *,
+        account: str,
+        cash: Decimal,
+        start: int,
+        switches: Switches | None = None,
+    ) -> None:
+        self.faults = Faults()
+        self.faults.now = start
+        self.market: Market = Disturbed(market, self.faults)
+        self.tape = Tape(self.market, sessions)
+        self.switches = switches or Switches()
+        self.listeners: list[Listener] = []
+        self.watchers: list[Watcher] = []
+        self.sessions = sessions
+        self.now = start
+        self.book = Book(account=account, cash_start=cash, cash=cash, equity_last=cash)
+        self.created_at = start
+        self._stamp = start
+
+    @property
+    def session(self) -> Session:
+        """The running session, else the next one."""
+        return self.sessions.current_or_next(self.now)
+
+    @property
+    def is_open(self) -> bool:
+        return self.session.is_open(self.now)
+
+    def quote(self, symbol: str) -> Quote | None:
+        return quote_of(self.market, symbol, self.now)
+
+    def figures(self) -> Figures:
+        return figures(self.book, self.market, self.now)
+
+    def next_stamp(self) -> int:
+        """Now, but never the same moment twice."""
+        self._stamp = max(self.now, self._stamp + 1_000)
+        return self._stamp
+
+    # Orders
+
+    def find(self, order_id: str) -> Order:
+        """An order or a leg by its id; Refusal when there is none."""
+        order = self.book.orders.get(order_id)
+        if order is None:
+            legs = (leg for parent in self.book.orders.values() for leg in parent.legs)
+            order = next((leg for leg in legs if leg.id == order_id), None)
+        if order is None:
+            raise not_found(f"order not found for {order_id}")
+        return order
+
+    def find_by_client_id(self, client_order_id: str) -> Order:
+        order = self.book.by_client_id.get(client_order_id)
+        if order is None:
+            raise not_found(f"order not found for {client_order_id}")
+        return order
+
+    def add(self, order: Order) -> None:
+        """From now on it can be read, and it holds its buying power."""
+        self.book.orders[order.id] = order
+        self.book.working[order.id] = order
+        self.book.by_client_id[order.client_order_id] = order
+        self.tell(order.status, order)
+
+    def set_status(self, order: Order, status: str) -> None:
+        """Of the order and its legs, which move together; IllegalMove when it cannot be."""
+        check_move(order.status, status)
+        stamp = self.next_stamp()
+        for each in (order, *order.legs):
+            each.status = status
+            each.updated_at = stamp
+            if status in ENDED_AT:
+                setattr(each, ENDED_AT[status], stamp)
+        if status in ENDED_AT:
+            self.book.working.pop(order.id, None)
+
+    def tell(self, event: str, order: Order, executions: tuple[Execution, ...] = ()) -> None:
+        update = Update(event=event, order=order, at=order.updated_at, executions=executions)
+        for listener in self.listeners:
+            listener(update)
+
+    def move(self, order: Order, status: str) -> None:
+        """To a status that is told by its own name."""
+        self.set_status(order, status)
+        self.tell(status, order)
+
+    def end(self, order: Order, status: str) -> None:
+        """To a final status: it works no more."""
+        self.move(order, status)

@@ -1,0 +1,179 @@
+"""An order meets the market: stops wake, limits are compared, executions move the book."""
+
+from collections.abc import Sequence
+from decimal import ROUND_UP, Decimal
+
+from simulator import chance, fills, tricks
+from simulator.book import Activity, Order
+from simulator.desk import Desk
+from simulator.increments import is_unwanted
+from simulator.placing import stop_of, trail_of
+from simulator.switches import FillMode
+from simulator.times import MINUTE, utc
+from simulator.updates import Execution
+
+STOPS = frozenset({"stop", "stop_limit", "trailing_stop"})
+FILLABLE = frozenset({"new", "partially_filled", "pending_cancel", "pending_replace"})
+ONE_CHANCE = frozenset({"ioc", "fok", "opg"})
+
+
+def arrive(desk: Desk, order: Order) -> None:
+    """The order gets to the venue, which takes it or turns it away."""
+    desk.move(order, "new")
+    if is_unwanted(order, desk.switches):
+        desk.move(order, "rejected")
+        return
+    meet(desk, order)
+    if order.time_in_force in ONE_CHANCE and order.is_open:
+        desk.move(order, "canceled")
+
+
+def meet(desk: Desk, order: Order) -> None:
+    """Fill what can be filled at this moment."""
+    if order.status not in FILLABLE or not _is_its_time(desk, order) or not _is_awake(desk, order):
+        return
+    if tricks.is_halted(desk.market, order, desk.now):
+        return
+    opened = desk.sessions.started(desk.now).open
+    offers = []
+    for leg in order.executed():
+        offer = fills.offer_for(leg, desk.quote(leg.symbol), opened)
+        if offer is None:
+            return
+        offers.append(offer)
+    prices = _prices(desk, order, offers, opened)
+    if prices is None:
+        return
+    part = _part(desk, order, offers)
+    if part.units > 0:
+        execute(desk, order, part.units, prices)
+    if part.ends and order.is_open:
+        desk.move(order, "canceled")
+
+
+def _part(desk: Desk, order: Order, offers: Sequence[fills.Offer]) -> tricks.Part:
+    """What is filled now, as chance and the armed faults will; nothing of an order that takes all
+    or nothing and cannot have all."""
+    units = _units(desk, order, offers)
+    if order.time_in_force == "fok":
+        return tricks.Part(units=units if units == order.leaves else 0)
+    return tricks.part(desk.faults, order, units)
+
+
+def _is_its_time(desk: Desk, order: Order) -> bool:
+    session = desk.sessions.started(desk.now)
+    if order.time_in_force == "opg":
+        return desk.now == session.open
+    return (order.time_in_force == "cls") == (desk.now == session.close)
+
+
+def _is_awake(desk: Desk, order: Order) -> bool:
+    """Stops wake when the middle of the quote reaches their price, and stay awake."""
+    if order.type not in STOPS or order.is_triggered:
+        return True
+    quote = desk.quote(order.symbol)
+    mark = quote.mark() if quote is not None else None
+    if mark is None:
+        return False
+    buys = order.side == "buy"
+    if order.type == "trailing_stop":
+        best = mark if order.hwm is None else (min if buys else max)(mark, order.hwm)
+        order.hwm, order.stop_price = best, stop_of(order.side, best, trail_of(order, best))
+    stop = order.stop_price
+    order.is_triggered = stop is not None and (mark >= stop if buys else mark <= stop)
+    return order.is_triggered
+
+
+def _prices(
+    desk: Desk, order: Order, offers: Sequence[fills.Offer], opened: int
+) -> list[Decimal] | None:
+    if desk.switches.fills == FillMode.PAPER:
+        return fills.paper_prices(order, offers)
+    waited = (desk.now - max(order.submitted_at, opened)) // MINUTE
+    draw = chance.share(desk.switches.seed, "turn", order.id, desk.now // MINUTE)
+    return fills.queue_prices(order, offers, max(waited, 0), draw)
+
+
+def _units(desk: Desk, order: Order, offers: Sequence[fills.Offer]) -> int:
+    """How much of it is filled now; whole units."""
+    most = order.leaves
+    if desk.switches.fills == FillMode.QUEUE:
+        most = min(most, fills.units_quoted(offers))
+    about = (desk.switches.seed, "part", order.id, order.filled_qty, desk.now // MINUTE)
+    if most > 1 and chance.share(*about) < desk.switches.partial_share:
+        return chance.whole(1, most - 1, *about, "units")
+    return most
+
+
+def execute(desk: Desk, order: Order, units: int, prices: Sequence[Decimal]) -> None:
+    """Trade `units` of the order at `prices`, one a leg; IllegalMove when it cannot be filled."""
+    left = order.leaves - units
+    if left:
+        # What is pending stays pending, with a part filled.
+        pending = order.status.startswith("pending")
+        desk.set_status(order, order.status if pending else "partially_filled")
+        if pending:
+            order.status_before = "partially_filled"
+    else:
+        desk.set_status(order, "filled")
+    _hold_for(order, left, left + units)
+    executions = [
+        _trade(desk, leg, units * (leg.ratio or 1), price)
+        for leg, price in zip(order.executed(), prices, strict=True)
+    ]
+    if order.legs:
+        order.filled_qty += units
+        for leg, price in zip(order.legs, prices, strict=True):
+            order.filled_usd += price * units * (leg.ratio or 1) * (1 if leg.side == "buy" else -1)
+    desk.tell("partial_fill" if left else "fill", order, tuple(executions))
+    if order.successor is not None and order.successor.is_open:
+        _overtake(desk, order.successor, units, is_done=not left)
+
+
+def _overtake(desk: Desk, waiting: Order, units: int, *, is_done: bool) -> None:
+    """A fill of the order that was to be replaced: less is left for the one that waits."""
+    if is_done or (units >= waiting.qty and not desk.switches.replace_forgets_fills):
+        desk.move(waiting, "rejected")
+    elif not desk.switches.replace_forgets_fills:
+        _shrink(waiting, units)
+
+
+def _shrink(order: Order, units: int) -> None:
+    _hold_for(order, order.leaves - units, order.leaves)
+    for each in (order, *order.legs):
+        each.qty -= units * (each.ratio or 1)
+
+
+def _hold_for(order: Order, after: int, before: int) -> None:
+    """Free the buying power of what is filled."""
+    share = Decimal(after) / before
+    order.required_usd = (order.required_usd * share).quantize(Decimal("0.01"), rounding=ROUND_UP)
+
+
+def _trade(desk: Desk, leg: Order, qty: int, price: Decimal) -> Execution:
+    signed = qty if leg.side == "buy" else -qty
+    leg.filled_qty += qty
+    leg.filled_usd += price * qty
+    desk.book.cash -= price * signed * (100 if leg.contract is not None else 1)
+    desk.book.hold(leg.symbol, leg.contract, signed, price)
+    done = _activity(desk, leg, qty, price)
+    desk.book.activities.append(done)
+    held = desk.book.qty(leg.symbol)
+    return Execution(id=done.execution_id, order=leg, qty=qty, price=price, position_qty=held)
+
+
+def _activity(desk: Desk, leg: Order, qty: int, price: Decimal) -> Activity:
+    at = leg.updated_at
+    return Activity(
+        id=f"{utc(at):%Y%m%d%H%M%S}{at // 1_000_000 % 1000:03d}::{desk.book.new_id()}",
+        kind="FILL",
+        at=at,
+        day=utc(at).date(),
+        symbol=leg.symbol,
+        qty=Decimal(qty),
+        price=price,
+        side=leg.side,
+        order_id=leg.id,
+        cum_qty=leg.filled_qty,
+        leaves_qty=leg.leaves,
+    )

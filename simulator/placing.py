@@ -1,0 +1,151 @@
+"""From what a client asks for to an order that has passed every check."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from simulator import checks, permits, timetable
+from simulator.accounting import figures
+from simulator.book import Book, Order
+from simulator.desk import Desk
+from simulator.increments import check_increment
+from simulator.intake import OrderAsk
+from simulator.market import quote_of
+from simulator.refusal import bad_parameter, unprocessable
+from simulator.sessions import Session
+from simulator.terms import Terms
+from simulator.times import DAY, MINUTE, new_york_day, new_york_moment
+
+GTC_DAYS = 90
+GTC_ENDS = (16, 15)  # New York
+OPENING_CUTOFF_MINUTES = 2
+CLOSING_CUTOFF_MINUTES = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admitted:
+    """An order that may be made."""
+
+    ask: OrderAsk
+    contracts: checks.Contracts
+    intents: tuple[str, ...]
+    required_usd: Decimal
+
+
+def admit(desk: Desk, ask: OrderAsk, book: Book, *, freed_usd: Decimal = Decimal(0)) -> Admitted:
+    """Refusal, or what the order is. `freed_usd` is held by the order that it replaces."""
+    if ask.client_order_id in desk.book.by_client_id:
+        raise bad_parameter("client_order_id must be unique")
+    permits.check_account(ask, book)
+    contracts = checks.find_contracts(ask, desk.market, desk.session, desk.now)
+    checks.check_hours(ask, contracts, desk.session, desk.now)
+    check_auctions(ask, desk.session, desk.now)
+    check_increment(ask, contracts[0], desk.switches)
+    intents = checks.find_intents(ask, book)
+    permits.check_level(ask, intents, permits.options_level(book, desk.switches))
+    permits.check_short_shares(ask, intents, book)
+    last_minutes = timetable.for_cutoffs(desk.session, desk.switches)
+    checks.check_cutoff(contracts, intents, last_minutes, desk.now)
+    permits.check_rolls(ask, intents, [c.right if c is not None else "" for c in contracts])
+    permits.check_wash_trade(ask, book, desk.switches)
+    checks.check_available(ask, intents, book)
+    checks.check_cover(ask, contracts, intents, book)
+    checks.check_covered_call(ask, contracts, intents, book)
+    required = checks.required_usd(ask, contracts, intents, book, net_usd(desk, ask))
+    available = figures(desk.book, desk.market, desk.now).options_buying_power + freed_usd
+    checks.check_buying_power(ask, contracts, required, available)
+    return Admitted(ask=ask, contracts=contracts, intents=intents, required_usd=required)
+
+
+def net_usd(desk: Desk, ask: OrderAsk) -> Decimal:
+    """What a unit may cost at most as far as one can tell, USD a share, debit positive."""
+    terms = ask.terms
+    if ask.is_multileg and terms.limit_price is not None:
+        return terms.limit_price
+    price = terms.limit_price or terms.stop_price
+    if price is None and terms.type == "trailing_stop":
+        price = _trailing_price(desk, ask)
+    if price is None:
+        return checks.natural_net(ask, desk.market, desk.now)
+    return price if ask.legs[0].side == "buy" else -price
+
+
+def _trailing_price(desk: Desk, ask: OrderAsk) -> Decimal | None:
+    quote = quote_of(desk.market, ask.legs[0].symbol, desk.now)
+    mark = quote.mark() if quote is not None else None
+    return None if mark is None else stop_of(ask.legs[0].side, mark, trail_of(ask.terms, mark))
+
+
+def trail_of(order: Terms | Order, best: Decimal) -> Decimal:
+    """USD between the best price seen and the stop."""
+    if order.trail_price is not None:
+        return order.trail_price
+    return best * (order.trail_percent or Decimal(0)) / 100
+
+
+def stop_of(side: str, best: Decimal, trail: Decimal) -> Decimal:
+    return round(best + trail if side == "buy" else best - trail, 2)
+
+
+def check_auctions(ask: OrderAsk, session: Session, now: int) -> None:
+    """Orders for the opening or the closing auction come in time for it, or for the next day's."""
+    tif = ask.terms.time_in_force
+    if tif not in {"opg", "cls"} or session.day != new_york_day(now):
+        return
+    last = session.close - CLOSING_CUTOFF_MINUTES * MINUTE
+    if tif == "opg":
+        last = session.open - OPENING_CUTOFF_MINUTES * MINUTE
+    if now >= last:
+        raise unprocessable(f"{tif} orders are not accepted at this time")
+
+
+def make(desk: Desk, admitted: Admitted) -> Order:
+    """The order with its legs, in its first state; not yet in the book."""
+    ask = admitted.ask
+    parent = _blank(desk, ask, ask.client_order_id)
+    legs = []
+    for leg, contract, intent in zip(ask.legs, admitted.contracts, admitted.intents, strict=True):
+        made = _blank(desk, ask, None) if ask.is_multileg else parent
+        made.created_at = made.submitted_at = made.updated_at = parent.created_at
+        made.symbol, made.contract, made.side = leg.symbol, contract, leg.side
+        made.intent = intent if contract is not None else None
+        made.qty = leg.ratio * ask.qty
+        if contract is not None and contract.last_day < new_york_day(made.expires_at):
+            made.expires_at = _end_of(desk, contract.last_day)
+            parent.expires_at = min(parent.expires_at, made.expires_at)
+        if ask.is_multileg:
+            made.type, made.limit_price, made.ratio = "", None, leg.ratio
+            legs.append(made)
+    parent.legs = tuple(legs)
+    parent.required_usd = admitted.required_usd
+    return parent
+
+
+def _end_of(desk: Desk, day: date) -> int:
+    return desk.sessions.current_or_next(new_york_moment(day, 9, 30)).close
+
+
+def _blank(desk: Desk, ask: OrderAsk, client_order_id: str | None) -> Order:
+    stamp = desk.next_stamp()
+    terms = ask.terms
+    expires_at = desk.session.close
+    if terms.time_in_force == "gtc":
+        expires_at = new_york_moment(new_york_day(expires_at + GTC_DAYS * DAY), *GTC_ENDS)
+    return Order(
+        id=desk.book.new_id(),
+        client_order_id=client_order_id or desk.book.new_id(),
+        created_at=stamp,
+        submitted_at=stamp,
+        updated_at=stamp,
+        expires_at=expires_at,
+        order_class="mleg" if ask.is_multileg else "simple",
+        type=terms.type,
+        time_in_force=terms.time_in_force,
+        qty=ask.qty,
+        limit_price=terms.limit_price,
+        stop_price=terms.stop_price,
+        trail_price=terms.trail_price,
+        trail_percent=terms.trail_percent,
+        extended_hours=terms.extended_hours,
+        status="pending_new" if desk.is_open else "accepted",
+    )

@@ -1,0 +1,99 @@
+"""Questions about a stretch of time: its bounds, and pages over several symbols' rows."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Protocol, TypeVar
+
+from simulator.exchange import Exchange
+from simulator.filters import BadQuery, Query, choice, moment, whole
+from simulator.times import new_york_day, new_york_moment
+
+LIMIT_DEFAULT = 1000
+LIMIT_MAX = 10_000
+
+
+class Timed(Protocol):
+    """Anything with a moment."""
+
+    @property
+    def at(self) -> int: ...
+
+
+Row = TypeVar("Row", bound=Timed)
+
+
+def window(exchange: Exchange, query: Query, latest: int) -> tuple[int, int]:
+    """First and last moment asked for, both included; never later than `latest`.
+
+    Without a start it is midnight New York of the running day, or `latest` where that is earlier.
+    """
+    today = new_york_moment(new_york_day(exchange.now), 0, 0)
+    start, end = bound(query, "start"), bound(query, "end")
+    if start is not None and end is not None and end < start:
+        raise BadQuery("end should not be before start")
+    first = min(today, latest) if start is None else start
+    last = latest if end is None else min(end, latest)
+    return max(first, 0), max(last, 0)  # nothing was before 1970
+
+
+def bound(query: Query, key: str) -> int | None:
+    """A moment; a day alone is its midnight in New York. None when absent."""
+    text = query.get(key) or ""
+    try:
+        day = date.fromisoformat(text) if len(text) == 10 else None
+    except ValueError:
+        raise BadQuery(f"invalid {key}: {text}") from None
+    if day is None:
+        return moment(query, key)
+    if not 1970 <= day.year <= 2200:
+        raise BadQuery(f"invalid {key}: {text}")
+    return new_york_moment(day, 0, 0)
+
+
+def pages(
+    query: Query, symbols: Sequence[str], rows_of: Callable[[str], Sequence[Row]]
+) -> tuple[Mapping[str, Sequence[Row]], str | None]:
+    """One page over all symbols, symbol after symbol, and the token of the next.
+
+    `limit` counts rows, not symbols. A token is base64 of the symbol and moment of the last row.
+    Symbols after the page are not asked for.
+    """
+    limit = whole(query, "limit", LIMIT_DEFAULT, LIMIT_MAX)
+    newest_first = choice(query, "sort", ("asc", "desc"), "asc") == "desc"
+    after, since = _read_token(query.get("page_token"))
+    shown: dict[str, Sequence[Row]] = {}
+    left, last = limit, ""
+    for symbol in sorted(set(symbols)):
+        if symbol < after:
+            continue
+        rows = rows_of(symbol)
+        if newest_first:
+            rows = rows[::-1]
+        if symbol == after:
+            rows = [row for row in rows if (row.at < since if newest_first else row.at > since)]
+        if rows and left == 0:
+            return shown, last
+        if rows:
+            shown[symbol] = rows[:left]
+            last = _token(symbol, shown[symbol][-1].at)
+            if len(rows) > left:
+                return shown, last
+            left -= len(rows)
+    return shown, None
+
+
+def _token(symbol: str, at: int) -> str:
+    return b64encode(f"{symbol}|{at}".encode()).decode()
+
+
+def _read_token(token: str | None) -> tuple[str, int]:
+    if not token:
+        return "", 0
+    try:
+        symbol, at = b64decode(token, validate=True).decode().split("|")
+        if not at.isascii() or len(at) > 20:
+            raise ValueError(at)
+        return symbol, int(at)
+    except ValueError:  # not base64, not text, or not ours
+        raise BadQuery("invalid page_token") from None

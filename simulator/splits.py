@@ -1,0 +1,50 @@
+"""What a split makes of what is held, before the market opens."""
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+from simulator.market import Action, Adjustment
+from simulator.rows import Clerk
+
+SPLIT = "split"
+CENT = Decimal("0.01")
+#: When and what a stock last was.
+SpotOf = Callable[[str], tuple[int, Decimal] | None]
+
+
+def split_shares(clerk: Clerk, splits: Iterable[Action], spot_of: SpotOf) -> None:
+    """More shares, each worth less; a part of a share is paid in cash at the opening price."""
+    for action in splits:
+        held = clerk.book.positions.get(action.symbol)
+        if held is None or action.rate <= 0:
+            continue
+        exact = held.qty * action.rate
+        more = int(exact) - held.qty
+        held.entry, held.mark = held.entry / action.rate, held.mark / action.rate
+        spot = spot_of(action.symbol)
+        price = spot[1] if spot is not None else held.mark
+        paid = ((exact - int(exact)) * price).quantize(CENT)
+        clerk.book.cash += paid
+        clerk.book.hold(action.symbol, None, more, held.entry)
+        about = f"Split {action.rate} for 1"
+        clerk.write("SPLIT", action.symbol, qty=Decimal(more), net_usd=paid, description=about)
+
+
+def adjust_contracts(clerk: Clerk, changes: Iterable[Adjustment]) -> None:
+    """Old contracts go, new ones come; what they cost is spread over them."""
+    for change in changes:
+        held = clerk.book.positions.pop(change.old.symbol, None)
+        if held is None:
+            continue
+        qty = held.qty * change.count
+        clerk.book.hold(change.new.symbol, change.new, qty, held.entry / change.count)
+        clerk.book.positions[change.new.symbol].mark = held.mark / change.count
+        group = clerk.book.new_id()
+        for symbol, moved in ((change.old.symbol, -held.qty), (change.new.symbol, qty)):
+            clerk.write(
+                "OPCA",
+                symbol,
+                qty=Decimal(moved),
+                group_id=group,
+                description="Option Adjustment",
+            )

@@ -1,0 +1,41 @@
+"""What the made-up market quotes about a model price: bid, ask and their sizes."""
+
+import numpy as np
+
+from simulator.market import Floats, Integers
+
+#: Parts of a chain that are crossed, or have one side only, at any minute.
+CROSSED_SHARE = 0.001
+ONE_SIDED_SHARE = 0.002
+WORTHLESS_USD = 0.015  # models below this have no bid
+ADJUSTED_WIDER = 2.5  # few trade what a split has left behind
+
+
+def sides(
+    value: Floats, delta: Floats, nickel_usd: Floats, width: Floats, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Bid and ask on ticks about the model; wider for dear and for deep contracts.
+
+    `delta` is unsigned; `nickel_usd` the tick from 3 USD on; `width` makes a row's spread wider.
+    """
+    tick = np.where(value < 3, 0.01, nickel_usd)
+    deep = np.maximum(delta - 0.5, 0.0)
+    half = width * (0.015 + 0.007 * value**0.75 + 0.008 * value * deep)
+    half *= rng.uniform(0.8, 1.2, len(value))
+    bid = np.round(np.floor((value - half) / tick + 1e-9) * tick, 2)
+    ask = np.round(np.ceil((value + half) / tick - 1e-9) * tick, 2)
+    ask = np.maximum(ask, 0.01)
+    bid = np.where((value < WORTHLESS_USD) | (bid <= 0), np.nan, bid)
+    odd = rng.random(len(value))
+    crossed = (odd < CROSSED_SHARE) & (bid > 0.05)
+    bid, ask = np.where(crossed, ask, bid), np.where(crossed, bid, ask)
+    one_sided = (odd >= CROSSED_SHARE) & (odd < CROSSED_SHARE + ONE_SIDED_SHARE)
+    no_ask = one_sided & (rng.random(len(value)) < 0.5)
+    return np.where(one_sided & ~no_ask, np.nan, bid), np.where(no_ask, np.nan, ask)
+
+
+def sizes(delta: Floats, rng: np.random.Generator) -> Integers:
+    """Of bids and asks, shape (2, n): large for cheap far contracts, small for deep ones."""
+    scale = np.clip(4 * (1 - delta) ** 2, 0.2, 4.0)
+    drawn = rng.integers(1, 120, (2, len(delta)))
+    return np.maximum(drawn * scale, 1).astype(np.int64)
