@@ -28,7 +28,7 @@ OUTER = 32  # points of the premium's integral
 LEVELS = 11  # stretches of its angle, each four times nearer to the boundary
 #: Volatilities with boundaries: SEGMENTS factors of four from VOL_LOW, VOL_POINTS each; they share
 #: their ends.
-VOL_LOW, SEGMENTS, VOL_POINTS = 0.01, 6, 5
+VOL_LOW, SEGMENTS, VOL_POINTS = 0.01, 6, 6
 VOL_HIGH = VOL_LOW * 4.0**SEGMENTS
 VOLS = SEGMENTS * (VOL_POINTS - 1) + 1
 _SPAN = math.log(4.0)

@@ -21,10 +21,10 @@ from domain.pricing.compiled import inner_kernel, kernel
 from domain.pricing.normal import bell, cdf_of, exp
 from domain.pricing.terms import Floats
 
-STEPS_MAX = 25
+STEPS_MAX = 60
 #: A step longer than this share of the boundary's reach is not Newton's to take.
 STEP_MAX = 0.3
-PRECISION = 1e-5  # of the reach, weighed by the time it lasts; the last step is Newton's
+PRECISION = 3e-6  # of the reach, weighed by the time it lasts; the last step is Newton's
 #: A row whose integrals leave less than this share of its European part is far from the solution.
 _SOUND = 0.05
 
@@ -232,7 +232,7 @@ def _measured(reach: float, system: System) -> tuple[float, float]:
         share = system.table.node[i]
         step = abs(system.right[i, 0]) / (reach * share)
         # What happens a moment before expiry counts by the time it lasts.
-        change = max(change, step * share * share * share)
+        change = max(change, step * share * share)
         if share > 0.05:
             farthest = max(farthest, step)
     return change, farthest

@@ -24,7 +24,7 @@ POWER = 0.7
 _FALL = 0.64
 #: Given for ever, a put on money that costs nothing to hold is never exercised: g has no limit.
 _FALL_MAX = 300.0
-_ASIDE = 2e-5  # of the rate: a difference's error by its bend and by the boundary's own are alike
+_ASIDE = 1e-4  # of the rate: a difference's error by its bend and by the boundary's own are alike
 
 
 class Tables(NamedTuple):
