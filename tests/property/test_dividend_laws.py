@@ -65,7 +65,10 @@ def test_a_dividend_lowers_a_call_and_raises_a_put(terms, vol, amount, part, mod
     none = replace(terms, dividends=Dividends())
     one = replace(terms, dividends=Dividends(years=(part * terms.years[0],), amounts=(amount,)))
     rise = priced(one, vol, model) - priced(none, vol, model)
-    assert (terms.sign * rise <= NOISE * terms.strike).all()
+    # A put exercised before the ex-date gets strike less the share with what lies in escrow, and
+    # only the rest of the share moves: a put on less, at a strike of less, may be worth less.
+    is_no_law = (model is ESCROWED) & terms.american & (terms.sign < 0)
+    assert (is_no_law | (terms.sign * rise <= NOISE * terms.strike)).all()
 
 
 @few
