@@ -141,6 +141,23 @@ def simulator(context: typer.Context) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "simulator", *context.args])
 
 
+@app.command(
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_extra_args": True,
+        "allow_interspersed_args": False,
+    }
+)
+def bench(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Of the measurement; `bench greeks`.")],
+) -> None:
+    """Measure speed and errors beside a peer's; `bench NAME --help` shows its options."""
+    from cli.bench import bench as become
+
+    become(name, context.args)
+
+
 class Stopped(BaseException):
     """A signal asked us to end. No KeyboardInterrupt: the command-line library would take that
     for itself, and everything started must be stopped first."""

@@ -26,7 +26,7 @@ from domain.pricing.boundaries import (
 )
 from domain.pricing.boundary import spread
 from domain.pricing.collocation import NODES, Place, place_of
-from domain.pricing.compiled import kernel
+from domain.pricing.compiled import inner_kernel, kernel
 from domain.pricing.european import normalised_deviation
 from domain.pricing.normal import bell, cdf_of
 from domain.pricing.terms import DAYS_PER_YEAR, Floats, Whole
@@ -35,12 +35,14 @@ __all__ = ["ANSWERS", "Method", "expirations", "method"]
 
 ANSWERS = 7  # volatility, price, delta, gamma, theta, vega, rho
 _STEPS_MAX = 60
+#: So often vega is taken to bend as a European put's; near the boundary it may not.
+_EUROPEAN_TRIES = 2
 #: The polynomial of g**2 may swing below this share of g at the first moments of time left.
 _LEAST = 0.15
 PRECISION = 3e-6  # of volatility, at which its last step is taken without another look
 
 
-@kernel
+@inner_kernel
 def _premium(
     log_m: float, vol: float, level: int, made: Shape
 ) -> tuple[float, float, float, float, float]:
@@ -80,17 +82,15 @@ def _premium(
     return value, first / m, second / (m * m), by_vol, by_rate
 
 
-@kernel
-def _worth(
-    log_m: float, vol: float, made: Shape
-) -> tuple[float, float, float, float, float, float]:
-    """Price of the put of strike 1, its two slopes by m, by volatility, by rate (or carry), and how
-    its vega bends: d log(vega) / d vol as of a European put. `made` stands at `vol`."""
+@inner_kernel
+def _worth(log_m: float, vol: float, made: Shape) -> tuple[float, float, float, float, float]:
+    """Price of the put of strike 1, its two slopes by m, by volatility and by rate (or carry).
+    `made` stands at `vol`."""
     place, outer = made.system.place, made.method.outer
     m, reach = math.exp(log_m), vol * math.sqrt(place.years)
     distance = (log_m - place.top + math.sqrt(max(made.square[NODES - 1], 0.0))) / reach
     if distance <= 0:
-        return 1 - m, -1.0, 0.0, 0.0, 0.0, 0.0
+        return 1 - m, -1.0, 0.0, 0.0, 0.0
     level, near = 0, 0.5
     while level < LEVELS - 1 and distance < near:
         level += 1
@@ -113,15 +113,14 @@ def _worth(
         second + bell_high / (m * reach),
         by_vol + m * bell_high * math.sqrt(years),
         by_rate,
-        high * low / vol,
     )
 
 
-@kernel
+@inner_kernel
 def _answer(row: Floats, out: Floats, place: Place, vol: float, worth: tuple[float, ...]) -> None:
     """The contract's own price and Greeks from its put's; row is (log m, unit, spot, sign)."""
     log_m, unit, spot, sign = row[0], row[1], row[2], row[3]
-    value, first, second, by_vol, by_rate = worth[:5]
+    value, first, second, by_vol, by_rate = worth
     m = math.exp(log_m)
     drift = (place.rate - place.carry) * m * first
     theta = place.rate * value - drift - 0.5 * vol * vol * m * m * second
@@ -150,39 +149,51 @@ def _european_guess(log_m: float, target: float, place: Place) -> float:
 @kernel
 def _solve_row(row: Floats, target: float, made: Shape, out: Floats) -> None:
     """Volatility, price and Greeks of one contract from its price; NaN when none is found."""
-    log_m, value, place = row[0], target / row[1], made.system.place
-    low, high = VOL_LOW, VOL_HIGH
-    if not 1 - math.exp(log_m) < value < 1 or value <= 0:
+    log_m, value = row[0], target / row[1]
+    if not row[4] < target < row[1] or target <= 0:
         return
-    vol = min(max(_european_guess(log_m, value, place), low), high)
-    for _ in range(_STEPS_MAX):
+    low, high = VOL_LOW, VOL_HIGH
+    vol = min(max(_european_guess(log_m, value, made.system.place), low), high)
+    last_vol = last_vega = 0.0
+    for tries in range(_STEPS_MAX):
         if not interpolate(vol, made):
             return
         worth = _worth(log_m, vol, made)
-        excess = worth[0] - value
+        excess, vega = worth[0] - value, worth[3]
         if excess > 0:
             high = vol
         else:
             low = vol
-        step = _halley(excess, worth[3], worth[5])
+        bend = _european_bend(log_m, vol, made.system.place)
+        if tries >= _EUROPEAN_TRIES:
+            bend = (vega - last_vega) / (vega * (vol - last_vol))
+        step = _step(excess, vega, bend)
         if abs(step) <= PRECISION * vol:
-            _answer(row, out, place, vol, worth)
+            _answer(row, out, made.system.place, vol, worth)
             out[0] = vol + step
             return
+        last_vol, last_vega = vol, vega
         vol += step
         if not low < vol < high:
             vol = math.sqrt(low * high)
-        if high - low <= 1e-12 * high:
-            return
 
 
-@kernel
-def _halley(excess: float, vega: float, bend: float) -> float:
-    """The step of volatility that ends an excess of price; out of all bounds where vega is none."""
+@inner_kernel
+def _step(excess: float, vega: float, bend: float) -> float:
+    """The step of volatility that ends an excess of price, Halley's with d log(vega) / d vol as
+    `bend`; out of all bounds where vega is none."""
     if vega <= 0:
         return math.copysign(VOL_HIGH, -excess)
     newton = -excess / vega
-    return newton / max(1 + 0.5 * newton * bend, 0.5)
+    return newton / min(max(1 + 0.5 * newton * bend, 0.5), 2.0)
+
+
+@inner_kernel
+def _european_bend(log_m: float, vol: float, place: Place) -> float:
+    """d log(vega) / d vol of a European put."""
+    reach = vol * math.sqrt(place.years)
+    center = (log_m + (place.rate - place.carry) * place.years) / reach
+    return (center * center - 0.25 * reach * reach) / vol
 
 
 @kernel
@@ -191,7 +202,8 @@ def expirations(
 ) -> Floats:
     """(n, ANSWERS) of contracts sorted by place.
 
-    rows    (n, 4): log moneyness as a put, worth of its strike in USD, spot, sign of the contract
+    rows    (n, 5): log moneyness as a put, worth of its strike in USD, spot, sign of the contract,
+            what exercise now pays in USD
     given   (n,) prices when `is_price`, else volatilities
     starts  (places + 1,) where the rows of each place begin and the last ends
     places  (places, 4): years, rate and carry as of a put, 1 when it stands for calls

@@ -10,9 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from domain.pricing.boundary import System, solve_boundary, system_of
-from domain.pricing.collocation import NODES, Place, Tables, chebyshev, first_guess, tables
-from domain.pricing.compiled import kernel
+from domain.pricing.boundary import System, slopes_at, solve_boundary, system_of
+from domain.pricing.collocation import (
+    NODES,
+    Place,
+    Tables,
+    beside,
+    chebyshev,
+    first_guess,
+    tables,
+)
+from domain.pricing.compiled import inner_kernel, kernel
 from domain.pricing.normal import exp
 from domain.pricing.terms import Floats
 
@@ -20,7 +28,7 @@ OUTER = 32  # points of the premium's integral
 LEVELS = 11  # stretches of its angle, each four times nearer to the boundary
 #: Volatilities with boundaries: SEGMENTS factors of four from VOL_LOW, VOL_POINTS each; they share
 #: their ends.
-VOL_LOW, SEGMENTS, VOL_POINTS = 0.01, 6, 5
+VOL_LOW, SEGMENTS, VOL_POINTS = 0.01, 6, 6
 VOL_HIGH = VOL_LOW * 4.0**SEGMENTS
 VOLS = SEGMENTS * (VOL_POINTS - 1) + 1
 _SPAN = math.log(4.0)
@@ -40,7 +48,6 @@ class Method(NamedTuple):
     outer: Floats  # (LEVELS, NODES, OUTER): g**2 at the premium's points
     place: Floats  # (VOL_POINTS,) of the volatilities in their segment, in log, -1 to 1
     hermite: Floats  # (2 VOL_POINTS, 2 VOL_POINTS): coefficients from values and slopes there
-    lagrange: Floats  # (VOL_POINTS, VOL_POINTS): coefficients from values there
 
 
 class Shape(NamedTuple):
@@ -48,16 +55,20 @@ class Shape(NamedTuple):
 
     method: Method
     system: System
+    aside: System  # at a rate (or carry) `step` away
+    step: float
     is_solved: Floats  # (VOLS,) 1 or 0
     value: Floats  # (VOLS, NODES)
     slope: Floats  # (VOLS, NODES) by log vol
-    by_rate: Floats  # (VOLS, NODES) slope of log B by rate, or by carry for calls
+    by_rate: Floats  # (VOLS, NODES) slope of value by rate, or by carry for calls
+    by_both: Floats  # (VOLS, NODES) slope of by_rate by log vol
     is_joined: Floats  # (SEGMENTS,) 1 when its polynomials are there, -1 when a boundary is not
     joined: Floats  # (SEGMENTS, 2 VOL_POINTS, _ROOM) the values' polynomials, highest power first
-    joined_rate: Floats  # (SEGMENTS, VOL_POINTS, _ROOM) by rate
+    joined_rate: Floats  # (SEGMENTS, 2 VOL_POINTS, _ROOM) by_rate's polynomials
     by_rate_discount: Floats  # (LEVELS, OUTER) years discounted at the rate, weighted
     by_carry_discount: Floats  # (LEVELS, OUTER) and at the carry
     guess: Floats  # (NODES,)
+    share_rate: Floats  # (NODES,)
     slopes: Floats  # (NODES, 2)
     square: Floats  # (_ROOM,) g**2 at the volatility asked for
     square_vol: Floats  # (_ROOM,) its slope by volatility
@@ -84,24 +95,28 @@ def method() -> Method:
         outer=np.stack([chebyshev(row)[1].T.copy() for row in cosine]),
         place=place,
         hermite=np.linalg.inv(np.concatenate([values, slopes])),
-        lagrange=np.linalg.inv(values[:, VOL_POINTS:].copy()),
     )
 
 
 @kernel
 def shape_of(place: Place, method: Method) -> Shape:
+    near, step = beside(place)
     made = Shape(
         method,
         system_of(place, method.tables),
+        system_of(near, method.tables),
+        step,
         np.zeros(VOLS),
+        np.empty((VOLS, NODES)),
         np.empty((VOLS, NODES)),
         np.empty((VOLS, NODES)),
         np.empty((VOLS, NODES)),
         np.zeros(SEGMENTS),
         np.empty((SEGMENTS, 2 * VOL_POINTS, _ROOM)),
-        np.empty((SEGMENTS, VOL_POINTS, _ROOM)),
+        np.empty((SEGMENTS, 2 * VOL_POINTS, _ROOM)),
         np.empty((LEVELS, OUTER)),
         np.empty((LEVELS, OUTER)),
+        np.empty(NODES),
         np.empty(NODES),
         np.empty((NODES, 2)),
         np.empty(_ROOM),
@@ -127,11 +142,11 @@ def _log_vol(index: int, place: Floats) -> float:
 
 @kernel
 def _extend(index: int, made: Shape) -> None:
-    """g at a volatility from the one or two solved above it, into `guess`."""
+    """g at a volatility from the one or two solved above it in its segment, into `guess`."""
     place, upper, far = made.method.place, index + 1, index + 2
     step = _log_vol(index, place) - _log_vol(upper, place)
     by_far, by_slope, by_far_slope = 0.0, step, 0.0
-    if far < VOLS and made.is_solved[far] == 1.0:
+    if upper % (VOL_POINTS - 1) != 0:
         gap = _log_vol(far, place) - _log_vol(upper, place)
         x = step / gap
         by_far, by_far_slope = x * x * (3 - 2 * x), gap * x * x * (x - 1)
@@ -151,11 +166,12 @@ def _extend(index: int, made: Shape) -> None:
 
 @kernel
 def _solve_at(index: int, made: Shape) -> bool:
-    """Solve the boundary at one of the volatilities, from its upper neighbour when it is there."""
+    """Solve the boundary at one of the volatilities: inside a segment from the upper neighbour, at
+    its ends from nothing, so that no answer depends on which segments were needed before."""
     system, g = made.system, made.guess
     vol = math.exp(_log_vol(index, made.method.place))
     first_guess(system.place, vol, system.table.node, g)
-    is_near = index + 1 < VOLS and made.is_solved[index + 1] == 1.0
+    is_near = index % (VOL_POINTS - 1) != 0
     if is_near:
         _extend(index, made)
     found = solve_boundary(g, made.slopes, vol, system, is_near)
@@ -166,7 +182,18 @@ def _solve_at(index: int, made: Shape) -> bool:
         share = g[j] / vol
         made.value[index, j] = share * share
         made.slope[index, j] = 2 * share * (made.slopes[j, 0] - share)
-        made.by_rate[index, j] = system.place.top_slope - made.slopes[j, 1]
+        made.by_rate[index, j] = 2 * share * made.slopes[j, 1] / vol
+        made.by_both[index, j] = made.slopes[j, 0]
+        made.share_rate[j] = made.slopes[j, 1] / vol
+        # As far from the solution as where the slopes were taken, so that the difference is right.
+        g[j] = math.sqrt(system.square[j]) + made.step * made.slopes[j, 1]
+    # The slope by rate of the slope by vol is the slope by vol of the slope by rate.
+    slopes_at(g, made.slopes, vol, made.aside)
+    for j in range(NODES):
+        share, share_rate = math.sqrt(made.value[index, j]), made.share_rate[j]
+        bend = (made.slopes[j, 0] - made.by_both[index, j]) / made.step - share_rate
+        by_log = made.by_both[index, j] - share
+        made.by_both[index, j] = 2 * (share_rate * by_log + share * bend)
     made.is_solved[index] = 1.0
     return found
 
@@ -180,7 +207,7 @@ def _join(segment: int, made: Shape) -> None:
             is_found = _solve_at(first + k, made) and is_found
     made.joined[segment] = 0.0
     made.joined_rate[segment] = 0.0
-    hermite, lagrange = made.method.hermite, made.method.lagrange
+    hermite = made.method.hermite
     for k in range(VOL_POINTS):
         for power in range(2 * VOL_POINTS):
             by_value, by_slope = hermite[power, k], hermite[power, VOL_POINTS + k] * _SPAN / 2
@@ -188,15 +215,13 @@ def _join(segment: int, made: Shape) -> None:
                 made.joined[segment, power, j] += (
                     by_value * made.value[first + k, j] + by_slope * made.slope[first + k, j]
                 )
-        for power in range(VOL_POINTS):
-            for j in range(NODES):
                 made.joined_rate[segment, power, j] += (
-                    lagrange[power, k] * made.by_rate[first + k, j]
+                    by_value * made.by_rate[first + k, j] + by_slope * made.by_both[first + k, j]
                 )
     made.is_joined[segment] = 1.0 if is_found else -1.0
 
 
-@kernel
+@inner_kernel
 def interpolate(vol: float, made: Shape) -> bool:
     """Fill square, square_vol and square_rate at `vol`; False where a boundary is not found."""
     along = math.log(vol / VOL_LOW) / _SPAN
@@ -204,16 +229,15 @@ def interpolate(vol: float, made: Shape) -> bool:
     if made.is_joined[segment] == 0.0:
         _join(segment, made)
     x = 2 * (along - segment) - 1
-    squared, by_log, top_slope = vol * vol, 2 / _SPAN, made.system.place.top_slope
+    squared, by_log = vol * vol, 2 / _SPAN
     values, rates = made.joined[segment], made.joined_rate[segment]
     for j in range(_ROOM):
         value, slope, rate = values[0, j], 0.0, rates[0, j]
         for power in range(1, 2 * VOL_POINTS):
             slope = slope * x + value
             value = value * x + values[power, j]
-        for power in range(1, VOL_POINTS):
             rate = rate * x + rates[power, j]
         made.square[j] = squared * value
         made.square_vol[j] = vol * (2 * value + by_log * slope)
-        made.square_rate[j] = 2 * vol * math.sqrt(max(value, 0.0)) * (top_slope - rate)
+        made.square_rate[j] = squared * rate
     return bool(made.is_joined[segment] > 0)

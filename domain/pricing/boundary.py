@@ -17,14 +17,14 @@ from typing import NamedTuple
 import numpy as np
 
 from domain.pricing.collocation import INNER, NODES, Place, Tables, fall_limit, least_fall
-from domain.pricing.compiled import kernel
+from domain.pricing.compiled import inner_kernel, kernel
 from domain.pricing.normal import bell, cdf_of, exp
 from domain.pricing.terms import Floats
 
-STEPS_MAX = 25
+STEPS_MAX = 60
 #: A step longer than this share of the boundary's reach is not Newton's to take.
 STEP_MAX = 0.3
-PRECISION = 1e-5  # of the reach, weighed by the time it lasts; the last step is Newton's
+PRECISION = 3e-6  # of the reach, weighed by the time it lasts; the last step is Newton's
 #: A row whose integrals leave less than this share of its European part is far from the solution.
 _SOUND = 0.05
 
@@ -81,7 +81,7 @@ def system_of(place: Place, table: Tables) -> System:
     return system
 
 
-@kernel
+@inner_kernel
 def spread(values: Floats, matrix: Floats, out: Floats) -> None:
     """out (n,) = values (NODES,) @ matrix (NODES, n), four rows at a time."""
     for k in range(len(out)):
@@ -232,7 +232,7 @@ def _measured(reach: float, system: System) -> tuple[float, float]:
         share = system.table.node[i]
         step = abs(system.right[i, 0]) / (reach * share)
         # What happens a moment before expiry counts by the time it lasts.
-        change = max(change, step * share * share * share)
+        change = max(change, step * share * share)
         if share > 0.05:
             farthest = max(farthest, step)
     return change, farthest
@@ -272,7 +272,17 @@ def solve_boundary(g: Floats, slopes: Floats, vol: float, system: System, is_nea
             continue
         _step(g, reach, system)
         if change < PRECISION:
-            slopes[:, 0] = -system.right[:, 1]
-            slopes[:, 1] = -system.right[:, 2]
+            slopes[:] = -system.right[:, 1:]
             return True
     return False
+
+
+@kernel
+def slopes_at(g: Floats, slopes: Floats, vol: float, system: System) -> None:
+    """The slopes of `solve_boundary` where g is the solution."""
+    system.limit[0] = fall_limit(system.place, vol)
+    _ends(g, vol, system)
+    for i in range(NODES):
+        _linearise(i, g, vol, system)
+    _eliminate(system.jacobian, system.right)
+    slopes[:] = -system.right[:, 1:]

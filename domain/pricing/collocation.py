@@ -18,12 +18,13 @@ from domain.pricing.compiled import kernel
 from domain.pricing.terms import Floats
 
 NODES = 12
-INNER = 24  # points of each integral
+INNER = 16  # points of each integral
 POWER = 0.7
 #: A boundary near expiry falls by at least this share of sqrt time, whatever the terms.
 _FALL = 0.64
 #: Given for ever, a put on money that costs nothing to hold is never exercised: g has no limit.
 _FALL_MAX = 300.0
+_ASIDE = 1e-4  # of the rate: a difference's error by its bend and by the boundary's own are alike
 
 
 class Tables(NamedTuple):
@@ -96,6 +97,19 @@ def place_of(years: float, rate: float, carry: float, by_carry: bool) -> Place:
 
 
 @kernel
+def beside(place: Place) -> tuple[Place, float]:
+    """The place at a rate (or carry) a little farther from where X has its kink, and how far."""
+    if place.by_carry:
+        step = -_ASIDE * max(abs(place.carry), abs(place.rate - place.carry))
+        step = step if place.carry <= place.rate else -step
+        return place_of(place.years, place.rate, place.carry + step, True), step
+    step = _ASIDE * max(place.rate, abs(place.rate - place.carry))
+    if place.rate < place.carry:
+        step = -_ASIDE * place.rate
+    return place_of(place.years, place.rate + step, place.carry, False), step
+
+
+@kernel
 def fall_limit(place: Place, vol: float) -> float:
     """How far g can go: where the boundary stands with for ever left."""
     drift = 2 * (place.rate - place.carry) / (vol * vol) - 1
@@ -124,5 +138,7 @@ def first_guess(place: Place, vol: float, node: Floats, g: Floats) -> None:
         if drift != 0:
             steep = min(steep, math.log(vol * vol / (8 * math.pi * tau * drift * drift)))
         steep = math.sqrt(min(max(steep, 0.4), 16.0))
-        fall = max(_FALL * reach, steep * reach + start)
+        # Money that earns nothing leaves the share's own fall: vol**2 / 2 of its logarithm a year.
+        own = 0.5 * reach * reach if place.rate == 0 else 0.0
+        fall = max(_FALL * reach, steep * reach + start) + own
         g[i] = limit * (1 - math.exp(-fall / limit))

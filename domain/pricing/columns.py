@@ -135,7 +135,8 @@ def _filled(terms: Terms, given: Floats, is_price: bool) -> Floats:
     sound[_on_grid(terms)] = False
     put_rate = np.where(terms.sign > 0, terms.carry, terms.rate)
     put_carry = np.where(terms.sign > 0, terms.rate, terms.carry)
-    gain = np.maximum(put_rate, put_rate - put_carry) * terms.years
+    with np.errstate(all="ignore"):
+        gain = np.maximum(put_rate, put_rate - put_carry) * terms.years
     early = sound & terms.american & (put_rate >= 0) & (gain > _GAIN_MIN)
     _fill_european(terms, given, is_price, np.flatnonzero(sound & ~early), out)
     _fill_american(terms, given, is_price, np.flatnonzero(early), out)
@@ -184,7 +185,8 @@ def _as_puts(terms: Terms, rows: Whole) -> Floats:
     """What american.expirations wants to know of each row."""
     spot, strike, sign = terms.spot[rows], terms.strike[rows], terms.sign[rows]
     unit = np.where(sign < 0, strike, spot)
-    return np.stack([sign * np.log(strike / spot), unit, spot, sign], axis=1)
+    exercise = sign * (spot - strike)
+    return np.stack([sign * np.log(strike / spot), unit, spot, sign, exercise], axis=1)
 
 
 def _places(terms: Terms, rows: Whole) -> Floats:

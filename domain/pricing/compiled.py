@@ -8,7 +8,7 @@ compiles them all ahead of time; the front door does so when the code has change
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numba
 from llvmlite import ir
@@ -33,8 +33,12 @@ numba.config.CACHE_DIR = _kept_in(Path(__file__).parent)  # type: ignore[attr-de
 KERNELS: list[Any] = []
 
 
-def _compiled(function: Kernel, fastmath: set[str] | bool) -> Kernel:
-    made: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath)(function)
+def _compiled(
+    function: Kernel, fastmath: set[str] | bool, inline: Literal["never", "always"] = "never"
+) -> Kernel:
+    made: Any = numba.njit(
+        cache=True, nogil=True, error_model="numpy", fastmath=fastmath, inline=inline
+    )(function)
     KERNELS.append(made)
     kernel: Kernel = made
     return kernel
@@ -43,6 +47,12 @@ def _compiled(function: Kernel, fastmath: set[str] | bool) -> Kernel:
 def kernel(function: Kernel) -> Kernel:
     """Compiled on its first call for rows that are known to be sound: no NaN, no infinity."""
     return _compiled(function, _FAST)
+
+
+def inner_kernel(function: Kernel) -> Kernel:
+    """A `kernel` that becomes part of each that calls it: handing over a tuple of many arrays, each
+    of them counted, would cost more than its work."""
+    return _compiled(function, _FAST, "always")
 
 
 def fused_kernel(function: Kernel) -> Kernel:
