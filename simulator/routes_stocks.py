@@ -41,10 +41,12 @@ def _trade(exchange: Exchange, symbol: str, now: int) -> Json | None:
 
 
 def _minute_bar(exchange: Exchange, symbol: str, now: int) -> Json | None:
-    """The last minute that is over, of the session that runs or ran last."""
-    opened = exchange.sessions.started(now).open
-    bars = exchange.market.minutes(symbol, opened, now - MINUTE + 1)
-    return wire_data.bar(bars[-1]) if bars else None
+    """The last minute that is over: in the first minute of a session, one of the session before."""
+    running = exchange.sessions.started(now)
+    for session in (running, exchange.sessions.before(running.day)):
+        if bars := exchange.market.minutes(symbol, session.open, now - MINUTE + 1):
+            return wire_data.bar(bars[-1])
+    return None
 
 
 def _snapshot(exchange: Exchange, symbol: str, now: int) -> Json | None:

@@ -110,6 +110,11 @@ class Connection:
             self._talk.break_off()
 
 
+def _path(websocket: WebSocket) -> str:
+    """Which stream is meant."""
+    return websocket.url.path.rstrip("/")
+
+
 class Sockets:
     """The endpoints of `streams`; `catch_up` brings the clock up to date, `runs` says whether it
     moves by itself."""
@@ -127,10 +132,11 @@ class Sockets:
         self._runs = runs
 
     def routes(self) -> list[WebSocketRoute]:
-        return [WebSocketRoute(path, self.endpoint) for path in PATHS]
+        # alpaca-trade-api asks for /stream/, and the real broker lets it.
+        return [WebSocketRoute(path, self.endpoint) for path in (*PATHS, TRADING + "/")]
 
     async def endpoint(self, websocket: WebSocket) -> None:
-        path = websocket.url.path
+        path = _path(websocket)
         try:
             inbox = self.streams.open(path)
         except StreamRefused as problem:
@@ -147,7 +153,7 @@ class Sockets:
 
     def _codec(self, websocket: WebSocket) -> Codec:
         kind = websocket.headers.get("content-type", "").partition(";")[0].strip().lower()
-        path = websocket.url.path
+        path = _path(websocket)
         if path == TRADING and kind != "application/msgpack":
             is_binary = self.streams.exchange.switches.trade_updates_binary
             return stream_codec.JSON_BINARY if is_binary else stream_codec.JSON_TEXT

@@ -70,12 +70,12 @@ class Client:
 @contextmanager
 def client(simulator, path, *, packs=None, **more):
     """Connected; a data stream's greeting has been heard."""
-    packs = path != "/stream" if packs is None else packs
+    packs = not path.startswith("/stream") if packs is None else packs
     headers = PACKED if packs else {}
     url = simulator.url.replace("http", "ws") + path
     with connect(url, additional_headers=headers, proxy=None, **more) as connection:
         one = Client(connection, packs=packs)
-        if path != "/stream":
+        if not path.startswith("/stream"):
             assert one.hear() == [{"T": "success", "msg": "connected"}]
         yield one
 
@@ -157,6 +157,14 @@ def test_wrong_keys_are_unauthorized_and_may_be_mended(keys, market, monkeypatch
     with served(market) as simulator, client(simulator, "/stream") as one:
         assert one.ask(keys)["data"] == {"status": "unauthorized", "action": "authenticate"}
         assert one.ask(AUTH)["data"]["status"] == "authorized"
+
+
+def test_trade_updates_are_also_told_at_the_address_that_ends_in_a_slash(at_ten):
+    with client(at_ten, "/stream/") as one:
+        one.ask(AUTH)
+        one.ask(LISTEN)
+        order = buy(at_ten)
+        assert one.hear()["data"]["order"]["id"] == order["id"]
 
 
 def test_listening_before_the_keys_is_unauthorized(at_ten):

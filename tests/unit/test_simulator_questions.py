@@ -270,3 +270,19 @@ def test_an_adjusted_contract_shows_what_it_delivers():
     assert "asset_id" not in shown[1]
     (whole,) = deliverables(listed)
     assert (whole["symbol"], whole["amount"], whole["settlement_method"]) == ("AAPL", "100", "CCC")
+
+
+def test_in_the_first_minute_of_a_day_the_latest_bar_is_the_last_of_the_day_before(get):
+    monday = date(2026, 11, 23)
+    sessions = Sessions(DAY, monday)
+    exchange = Exchange(
+        Synthetic(DAY, ["SPY"], 7, sessions),
+        sessions,
+        account="ASK",
+        cash=Decimal(100_000),
+        start=new_york_moment(monday, 9, 30),
+    )
+    app = create_app(exchange)
+    bar = get("/v2/stocks/SPY/bars/latest", app).json()["bar"]
+    assert bar["t"] == "2026-11-20T20:59:00Z"
+    assert get("/v2/stocks/SPY/snapshot", app).json()["minuteBar"] == bar
