@@ -67,7 +67,7 @@ def test_a_dividend_lowers_a_call_and_raises_a_put(terms, vol, amount, part, mod
     rise = priced(one, vol, model) - priced(none, vol, model)
     # A put exercised before the ex-date gets strike less the share with what lies in escrow, and
     # only the rest of the share moves: a put on less, at a strike of less, may be worth less.
-    is_no_law = (model is ESCROWED) & terms.american & (terms.sign < 0)
+    is_no_law = (model is dividends.DividendModel.ESCROWED) & terms.american & (terms.sign < 0)
     assert (is_no_law | (terms.sign * rise <= NOISE * terms.strike)).all()
 
 
