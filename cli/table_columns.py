@@ -27,6 +27,7 @@ from domain.greeks_table import (
 
 #: What people write into a CSV for a number that they do not have.
 NO_NUMBER = pa.array(["", "na", "n/a", "nan", "null", "none"])
+PAIR = ("years", "amount")
 
 
 def with_greeks(table: Any, first_row: int, *, is_text: bool) -> Any:
@@ -111,7 +112,8 @@ def _is_list(kind: Any) -> bool:
 
 
 def _lists_to_schedules(column: Any, first_row: int) -> Schedules:
-    """Lists of (years, amount), each pair a struct of two fields or a list of two numbers."""
+    """Lists of (years, amount), each pair a list of two numbers or a struct of two fields, by their
+    names when those are PAIR, else in that order."""
     lists = column.combine_chunks()
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     pairs = lists.flatten()
@@ -126,7 +128,12 @@ def _lists_to_schedules(column: Any, first_row: int) -> Schedules:
 def _two_numbers(pairs: Any) -> Any:
     """Years and amounts, shape (n, 2), NaN where one is missing; ValueError when they are none."""
     if pa.types.is_struct(pairs.type):
-        columns = pairs.flatten()
+        names = [field.name for field in pairs.type]
+        order = (
+            [names.index(name) for name in PAIR] if set(names) == set(PAIR) else range(len(names))
+        )
+        fields = pairs.flatten()
+        columns = [fields[k] for k in order]
     elif len(pairs) == 0 and pa.types.is_null(pairs.type):
         columns = [pairs, pairs]
     elif _is_list(pairs.type) and pairs.null_count == 0:

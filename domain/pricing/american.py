@@ -29,7 +29,7 @@ from domain.pricing.collocation import NODES, Place, place_of
 from domain.pricing.compiled import inner_kernel, kernel
 from domain.pricing.european import normalised_deviation
 from domain.pricing.normal import bell, cdf_of
-from domain.pricing.terms import DAYS_PER_YEAR, Floats, Whole
+from domain.pricing.terms import DAYS_PER_YEAR, VOL_MAX, Floats, Whole
 
 __all__ = ["ANSWERS", "Method", "expirations", "method"]
 
@@ -152,7 +152,7 @@ def _solve_row(row: Floats, target: float, made: Shape, out: Floats) -> None:
     log_m, value = row[0], target / row[1]
     if not row[4] < target < row[1] or target <= 0:
         return
-    low, high = VOL_LOW, VOL_HIGH
+    low, high = VOL_LOW, min(VOL_HIGH, VOL_MAX)
     vol = min(max(_european_guess(log_m, value, made.system.place), low), high)
     last_vol = last_vega = 0.0
     for tries in range(_STEPS_MAX):

@@ -115,6 +115,9 @@ def _greeks(terms: Terms, vol: Floats, found: Floats) -> Greeks:
 
 def _on_grid(terms: Terms) -> Whole:
     """The sound rows that only finite differences answer."""
+    may_be_fenced = terms.american.any() and (terms.rate < 0).any()
+    if not terms.dividends.years and not may_be_fenced:
+        return np.zeros(0, dtype=np.int64)
     on_grid: Whole = np.flatnonzero(_sound(terms) & ((count_of(terms) > 0) | is_fenced(terms)))
     return on_grid
 

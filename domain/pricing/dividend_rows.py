@@ -21,6 +21,9 @@ DROP_MAX = 0.9  # the grid follows the dividends down by no more than this part 
 SPREAD_MAX = 0.85  # of a call's vol^2 / 2 * years: beyond it steps shrink with its power 1.5,
 FINER_MAX = 16  # so many times at most
 WIDER_MAX = 3  # times as many nodes as usual, where dividends make the grid longer
+#: And where the first comes soon: its kink is as wide as what the share moves until then, so that
+#: many times its root of the life is one time the usual nodes.
+SOON_ROOT, DENSER_MAX = 6.0, 3
 BLOCKS_MIN = 4  # fewer are not worth a thread
 
 Rows = npt.NDArray[np.intp]
@@ -62,7 +65,9 @@ def columns(terms: Terms, vol: Floats, is_escrowed: bool) -> Floats:
         up = deviation * (WIDTH + np.where(terms.sign > 0, deviation, 0.0))
         down = deviation * WIDTH + fall
         wider = np.clip(np.rint((up + down) / (up + deviation * WIDTH)), 1, WIDER_MAX)
-        nodes = np.where(is_fenced(terms), NODES_FENCED, NODES) * wider
+        first = np.where(counted.any(axis=0), times.min(initial=np.inf), np.inf)
+        denser = np.clip(np.rint(np.sqrt(terms.years / first) / SOON_ROOT), 1, DENSER_MAX)
+        nodes = np.where(is_fenced(terms), NODES_FENCED, NODES) * wider * denser
         # The value of a call grows with each of its prices, and that growth limits the steps.
         spread = np.where(terms.sign > 0, half * terms.years / SPREAD_MAX, 1.0)
         finer = np.exp2(np.ceil(np.log2(np.clip(spread**1.5, 1, FINER_MAX))))

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domain.pricing import dividend_grid as grid
-from domain.pricing.dividend_rows import DEVIATION_MAX, columns, count_of, rows_of, solve
+from domain.pricing.dividend_rows import DEVIATION_MAX, columns, coming, count_of, rows_of, solve
 from domain.pricing.dividend_sweep import ANSWERS, CURVE, EXERCISED, SLOPE, VALUE
 from domain.pricing.european import fill_rows
 from domain.pricing.root import increasing_root
@@ -72,17 +72,51 @@ def price(terms: Terms, vol: Floats, model: DividendModel = DividendModel.SPOT) 
 
 
 def price_bounds(terms: Terms) -> tuple[Floats, Floats]:
-    """What no volatility goes below or above, USD per share, in either model: for an American
-    option immediate exercise (0 for a European one); for a call the share, for a put the strike,
-    each at its best time."""
+    """What no volatility goes below or above, USD per share, in either model. Below: what a share
+    that does not move would bring, for an American option at the best of the moments now, before
+    and on each ex-date and at expiry. Above: for a call the share, for a put the strike, each at
+    its best time."""
     with np.errstate(all="ignore"):
-        now = np.where(terms.american, terms.sign * (terms.spot - terms.strike), 0.0)
+        now = _still_value(terms)
         share = np.exp(-terms.carry * terms.years)
         best = np.where(terms.american, np.maximum(1.0, share), share) * terms.spot
         paid = np.where(terms.american, np.maximum(1.0, terms.discount), terms.discount)
         most = np.where(terms.sign > 0, best, terms.strike * paid)
         inside = (terms.spot > 0) & (terms.strike > 0) & (terms.years > 0)
         return np.where(inside, np.maximum(now, 0.0), np.nan), np.where(inside, most, np.nan)
+
+
+def _still_value(terms: Terms) -> Floats:
+    """The lower bound of `price_bounds`: the lesser one of the two models."""
+    times, amounts = coming(terms.dividends)
+    moments = [*((t, is_paid) for t in times for is_paid in (False, True)), (np.inf, True)]
+    worth = [0 * terms.spot + _still_at(terms, 0 * terms.spot, False, (times, amounts))]
+    for moment, is_paid in moments:
+        is_last = moment >= terms.years
+        at = np.minimum(moment, terms.years)
+        value = _still_at(terms, at, is_paid, (times, amounts))
+        worth.append(np.where(is_last & ~np.isinf(moment), np.nan, value))
+    last = worth[-1]
+    return np.where(terms.american, np.fmax.reduce(worth), last)
+
+
+def _still_at(terms: Terms, at: Floats, is_paid: bool, schedule: tuple[Floats, Floats]) -> Floats:
+    """What exercise at the time `at` brings today, before or after what is paid just then."""
+    value = terms.spot * np.exp((terms.rate - terms.carry) * at)
+    lesser = value.copy()
+    for time, amount in zip(*schedule, strict=True):
+        counts = time < terms.years
+        is_gone = (time < at) | ((time == at) & is_paid)
+        value -= np.where(
+            counts & is_gone, amount * np.exp((terms.rate - terms.carry) * (at - time)), 0
+        )
+        owed = amount * np.exp(-terms.rate * time)
+        grown = owed * np.exp((terms.rate - terms.carry) * at)
+        back = np.where(is_gone, 0.0, amount * np.exp(-terms.rate * (time - at)))
+        lesser -= np.where(counts, grown - back, 0.0)
+    today = np.exp(-terms.rate * at)
+    gains = [terms.sign * (np.maximum(share, 0.0) - terms.strike) for share in (value, lesser)]
+    return np.minimum(*gains) * today
 
 
 def implied_volatility(

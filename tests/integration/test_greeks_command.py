@@ -118,6 +118,17 @@ def test_dividends_may_be_lists_of_several_kinds(what, wanted, tmp_path):
     pd.testing.assert_frame_equal(found, wanted, rtol=1e-5)
 
 
+def test_fields_called_years_and_amount_are_told_by_their_names(wanted, tmp_path):
+    kind = pa.list_(pa.struct([("amount", pa.float64()), ("years", pa.float64())]))
+    named = [
+        None if pairs is None else [{"years": y, "amount": a} for y, a in pairs]
+        for pairs in SCHEDULES
+    ]
+    source = parquet(tmp_path / "in.parquet", dividends=pa.array(named, type=kind))
+    assert run(source, tmp_path / "out.parquet").exit_code == 0
+    pd.testing.assert_frame_equal(answers(tmp_path / "out.parquet"), wanted)
+
+
 def test_rows_other_columns_and_their_order_stay_as_they_were(tmp_path):
     table = frame(
         id=list("gfedcba"), when=pd.Timestamp("2026-11-20", tz="UTC"), strike=range(95, 102)

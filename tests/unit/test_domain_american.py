@@ -223,3 +223,12 @@ def test_a_brokers_model_two_days_before_expiry_is_met_as_far_as_its_rounded_tim
     # The broker sees no exercise where it is best: there its gamma is not 0.
     assert is_exercised.sum() == 1
     assert off["gamma"][~is_exercised].max() < 0.006  # measured 0.0045
+
+
+def test_a_volatility_above_2000_percent_is_none():
+    one = np.ones(1)
+    terms = pricing.Terms(
+        spot=100 * one, strike=104 * one, years=0.01 * one, rate=0.05 * one, carry=0.1 * one,
+        sign=-one, american=one > 0,
+    )  # fmt: skip
+    assert np.isnan(pricing.implied_volatility(terms, np.array([86.34]))).all()

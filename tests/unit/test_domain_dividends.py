@@ -309,3 +309,32 @@ def test_a_call_is_never_exercised_for_a_dividend_below_the_interest_on_the_stri
     gap = at_border.exercise_value - at_border.held_value
     assert abs(gap[:5]).max() < 1e-6
     assert np.isnan(at_border.critical_spot[5:]).all()
+
+
+def test_a_kink_of_tomorrow_is_seen_in_the_greeks_of_a_year():
+    """QuantLib's finite differences on 12,000 times and 1,600 prices: its own error is 1e-6 of
+    strike or less."""
+    one = np.ones(1)
+    terms = Terms(
+        spot=100 * one, strike=98.987 * one, years=one, rate=-0.002 * one, carry=0.03 * one,
+        sign=one, american=one > 0, dividends=Dividends(years=(1 / 365,), amounts=(15.0,)),
+    )  # fmt: skip
+    vol = np.array([0.1143])
+    found = dividends.greeks(terms, vol)
+    assert dividends.price(terms, vol)[0] == pytest.approx(1.029986, abs=1e-4)
+    assert found.delta[0] == pytest.approx(0.92168, abs=1e-4)
+    assert found.gamma[0] == pytest.approx(0.25909, abs=1e-3)
+
+
+def test_a_price_below_what_a_still_share_would_bring_has_no_volatility():
+    one = np.ones(4)
+    terms = Terms(
+        spot=100 * one, strike=99.317 * one, years=2 / 365 * one, rate=0.0827 * one,
+        carry=0 * one, sign=-one, american=one > 0,
+        dividends=Dividends(years=(1 / 365,), amounts=(15.0,)),
+    )  # fmt: skip
+    still = 99.317 * np.exp(-0.0827 / 365) - 100 + 15 * np.exp(-0.0827 / 365)
+    assert pricing.price_bounds(terms)[0] == pytest.approx(still, abs=1e-12)
+    found = pricing.implied_volatility(terms, still + np.array([-0.01, -1e-4, 0.01, 1.0]))
+    assert np.isnan(found[:2]).all()
+    assert np.isfinite(found[2:]).all()
