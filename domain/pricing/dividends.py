@@ -58,7 +58,7 @@ class ExerciseChoice:
 
 
 def price(terms: Terms, vol: Floats, model: DividendModel = DividendModel.SPOT) -> Floats:
-    """USD per share, within 2e-6 of strike; an American one is never below immediate exercise.
+    """USD per share, within 2e-6 of strike; never below `price_bounds`.
 
     Haug's example of Roll, Geske and Whaley's formula gives 4.3860:
     >>> from domain.pricing.terms import Dividends
@@ -236,7 +236,10 @@ def _value_and_delta(terms: Terms, vol: Floats, model: DividendModel) -> tuple[F
     found = solve(terms, row)
     delta = np.where(found[EXERCISED] > 0, terms.sign, found[SLOPE] / start)
     _, value, slope, *_ = _european(terms, vol)
-    return np.where(is_plain, value, found[VALUE]), np.where(is_plain, slope, delta)
+    # The grid's error must not take a price below its own bound.
+    least, _ = price_bounds(terms)
+    held = np.maximum(found[VALUE], least)
+    return np.where(is_plain, value, held), np.where(is_plain, slope, delta)
 
 
 def _european(terms: Terms, given: Floats, is_price: bool = False) -> Floats:
