@@ -31,6 +31,7 @@ class Clerk:
     def write(self, kind: str, symbol: str, **more: object) -> Activity:
         """One row, already in the book."""
         made = self._row(kind, symbol)
+        # `more` are fields of the row by name, each of another type: replace refuses a wrong name.
         self.book.activities.append(replace(made, **more))  # type: ignore[arg-type]
         return self.book.activities[-1]
 

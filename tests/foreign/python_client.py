@@ -13,6 +13,7 @@ SIMULATOR = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8799"
 # The client takes its address of data from the environment only.
 os.environ["APCA_API_DATA_URL"] = SIMULATOR
 
+# After the address above: the client reads it as it is imported.
 import requests  # noqa: E402
 from alpaca_trade_api import REST, Stream  # noqa: E402
 from alpaca_trade_api.rest import APIError, TimeFrame  # noqa: E402
