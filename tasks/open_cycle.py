@@ -1,6 +1,5 @@
 """Open a cycle: whether this slot is to be run now, by us."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from domain.records import Clock
 from tasks.config import config
 from tasks.context import broker, log, transaction
 from tasks.settings import settings
+from tasks.waiting import wait
 
 VERSION = "0.1.0"
 #: Prefect runs missed slots all at once when a worker comes back. A slot this late is not traded.
@@ -53,7 +53,7 @@ def _clock_at(slot: datetime | None) -> Clock:
     clock = broker().clock()
     early_s = 0.0 if slot is None else (slot - clock.now).total_seconds()
     if 0 < early_s <= EARLY_S_MAX:
-        time.sleep(early_s)
+        wait(early_s)
         clock = broker().clock()
     return clock
 
