@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, MutableMapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -60,9 +60,14 @@ def now() -> datetime:
     return broker().clock().now
 
 
-def transaction() -> AbstractContextManager[Session]:
-    """One transaction on our database."""
-    return database.transaction(settings().required_database_url())
+@contextmanager
+def transaction(cycle: Cycle | None = None) -> Iterator[Session]:
+    """One transaction on our database; of a cycle, as long as its lease holds: LeaseLost when
+    another has taken over. None takes over before it ends."""
+    with database.transaction(settings().required_database_url()) as session:
+        if cycle is not None:
+            cycles.hold_lease(session, cycle)
+        yield session
 
 
 @dataclass(kw_only=True, slots=True)
@@ -79,11 +84,11 @@ def step(cycle: Cycle, name: Step) -> Iterator[StepNote]:
     """A step of a cycle in the ledger: begun before the work, ended only when it succeeded."""
     began_s = time.monotonic()
     this = StepNote(now=now())
-    with transaction() as session:
+    with transaction(cycle) as session:
         cycles.begin_step(session, cycle, name, this.now)
     yield this
     duration_ms = round((time.monotonic() - began_s) * 1000)
-    with transaction() as session:
+    with transaction(cycle) as session:
         cycles.end_step(session, cycle, name, duration_ms, (this.row_count, this.note))
     log.info(name, slot=f"{cycle.slot:%Y-%m-%dT%H:%MZ}", rows=this.row_count, note=this.note)
 
