@@ -15,9 +15,11 @@ from sqlalchemy.orm import Session
 
 from broker.client import Broker, Keys
 from broker.errors import Unknown
+from broker.stream import OrderNews
 from db import cycles
 from db import session as database
 from domain.cycle import Cycle, Step
+from tasks import waiting
 from tasks.settings import settings
 
 LOGGER = "strikeflow"
@@ -53,6 +55,15 @@ def broker() -> Broker:
         url=settings().broker_url,
         is_live=settings().is_live,
     )
+
+
+def listen() -> None:
+    """Let waits end as soon as the broker tells of an order, where its time passes by itself."""
+    if waiting.passes_by_itself():
+        key_id, secret_key = settings().required_keys()
+        keys = Keys(key_id=key_id, secret_key=secret_key)
+        news = OrderNews(keys, settings().broker_url, settings().is_live)
+        waiting.pass_time_by(news.wait)
 
 
 def now() -> datetime:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from broker.errors import Unknown
 from db import books, cycles, intents, structures
 from db.intents import StoredIntent
 from domain.cycle import Cycle
@@ -16,6 +17,8 @@ from tasks.waiting import wait
 
 #: However far the broker's clock jumps, no single wait is longer.
 WAIT_MAX = timedelta(seconds=60)
+#: Waits and looks of one settling; a dozen orders need no more than six rounds each.
+ROUNDS_MAX = 200
 
 
 def record(session: Session, cycle: Cycle, one: StoredIntent, order: Order, at: datetime) -> int:
@@ -50,7 +53,7 @@ def settle_unsettled(cycle: Cycle) -> int:
     """Look up every order without an answer, on its schedule, until each is found or was never
     received; rows written. Waits a minute at most, in the broker's time."""
     written = 0
-    while True:
+    for _ in range(ROUNDS_MAX):
         moment = now()
         with transaction(cycle) as session:
             cycles.renew_lease(session, cycle, moment)
@@ -68,6 +71,7 @@ def settle_unsettled(cycle: Cycle) -> int:
             wait(min(first - moment, WAIT_MAX).total_seconds())
         else:
             written += _look(cycle, one)
+    raise Unknown("orders have no answer and the broker's clock does not come to their next look")
 
 
 def _next_look(one: StoredIntent) -> datetime | None:

@@ -31,8 +31,8 @@ from tasks.waiting import wait
 
 #: Rows may be corrected later: the last days are read again each time.
 REREAD = timedelta(days=4)
-#: Lists may lag behind each other: what does not add up is read again after these pauses.
-AGAIN_AFTER_S = (2.0, 5.0, 15.0, 40.0)
+#: Lists may lag behind each other: what does not add up is read again for so long, so often.
+AGAIN_FOR, PASS_S, PASSES_MAX = timedelta(seconds=62), 8.0, 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,11 +63,10 @@ def reconcile(cycle: Cycle, name: Step = Step.RECONCILE) -> None:
     with step(cycle, name) as this:
         this.row_count = settle_unsettled(cycle)
         wrong = _pass(cycle, this)
-        for pause in AGAIN_AFTER_S:
-            if not wrong:
-                break
-            wait(pause)
-            wrong = _pass(cycle, this)
+        until, passes = this.now + AGAIN_FOR, 1
+        while wrong and passes < PASSES_MAX and now() < until:
+            wait(PASS_S)
+            wrong, passes = _pass(cycle, this), passes + 1
         this.row_count += _raise_alarm(cycle, wrong)
         if wrong:
             this.note = f"unexplained: {', '.join(each.subject for each in wrong)}"

@@ -14,12 +14,14 @@ from domain.cycle import Cycle, Step
 from domain.execution import gate, limit_at, package_price
 from domain.orders import ENDED, LIVE, UNSETTLED, IntentState, client_order_id
 from tasks.config import config
-from tasks.context import broker, log, now, step, transaction
+from tasks.context import broker, listen, log, now, step, transaction
 from tasks.orders import give_up, record, refresh
 from tasks.waiting import wait
 
-#: Of an attempt's time, when to look what became of it.
-LOOK_SHARES = (0.1, 0.3, 0.6)
+#: How often to look in an attempt's time what became of it, should the broker tell nothing.
+LOOKS = 4
+#: And at most: a stream that repeats itself is not to use up the broker's rate limit.
+LOOKS_MAX = 20
 #: How long a cancel may take before its order is left to the next cycle.
 CANCEL_S, CANCEL_LOOKS = 2.0, 5
 #: What may be asked for again: the order is known to have ended, and nobody turned it down.
@@ -40,6 +42,8 @@ def submit(cycle: Cycle) -> None:
         withdrawn = sum(_withdraw(one) for one in live if one.slot < cycle.slot)
         mine = [one for one in planned if one.slot == cycle.slot]
         left_over = [one for one in live if one.slot == cycle.slot and one.state not in UNSETTLED]
+        if mine or left_over:
+            listen()
         this.row_count = _work(cycle, mine, left_over)
         this.note = f"{withdrawn} withdrawn" if withdrawn else None
 
@@ -130,11 +134,12 @@ def _still_live(cycle: Cycle, ones: Iterable[StoredIntent]) -> list[StoredIntent
 
 def _watch(cycle: Cycle, working: list[StoredIntent]) -> list[StoredIntent]:
     """What is still in the market when the attempt's time is over."""
-    for share in LOOK_SHARES:
-        if not working:
-            break
-        wait(config().execution.attempt_s * share)
+    attempt_s = config().execution.attempt_s
+    until, looks = now() + timedelta(seconds=attempt_s), 0
+    while working and (left_s := (until - now()).total_seconds()) > 0 and looks < LOOKS_MAX:
+        wait(min(attempt_s / LOOKS, left_s))
         working = [seen for one in working if (seen := _look(cycle, one)).state in LIVE]
+        looks += 1
     return working
 
 
