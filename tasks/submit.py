@@ -35,10 +35,6 @@ def submit(cycle: Cycle) -> None:
         with transaction(cycle) as session:
             live = intents.read_live(session, cycle.account_id)
             planned = intents.read_planned(session, cycle)
-            for one in planned:
-                if one.slot != cycle.slot:
-                    why = "its slot passed before it was sent"
-                    give_up(session, one, IntentState.NOT_SENT, why, this.now)
         withdrawn = sum(_withdraw(one) for one in live if one.slot < cycle.slot)
         mine = [one for one in planned if one.slot == cycle.slot]
         left_over = [one for one in live if one.slot == cycle.slot and one.state not in UNSETTLED]

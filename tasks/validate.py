@@ -29,6 +29,7 @@ from domain.records import Position
 from domain.structures import Structure
 from tasks.config import config
 from tasks.context import log, step, transaction
+from tasks.orders import give_up
 
 
 @task(cache_policy=NO_CACHE)
@@ -39,6 +40,9 @@ def validate(cycle: Cycle) -> None:
         if candidates.has_intents(session, cycle):
             this.note = "decided before"
             return
+        for stale in intents.read_planned(session, cycle):  # none of this cycle's yet
+            why = "its slot passed before it was sent"
+            give_up(session, stale, IntentState.NOT_SENT, why, this.now)
         book = _book(session, cycle, this.now)
         alive = {s.id: s for s in structures.read_structures(session, cycle.account_id)}
         mids = snapshots.read_mids(session, cycle)
