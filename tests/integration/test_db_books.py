@@ -162,6 +162,19 @@ def test_what_is_saved_a_second_time_writes_nothing_and_what_is_corrected_one_ro
     assert stored[0] == stored[1] != stored[2] == stored[3]
 
 
+def test_a_reading_of_an_order_that_is_older_than_what_is_known_changes_nothing(
+    database_url, cycle
+):
+    written = []
+    for value in (FILLED, PARENT, FILLED):
+        with transaction(database_url) as session:
+            written.append(books.save_orders(session, cycle.account_id, [value]))
+    assert written == [3, 0, 0]
+    corrected = replace(FILLED, filled_quantity=Decimal(1))  # of the same moment
+    with transaction(database_url) as session:
+        assert books.save_orders(session, cycle.account_id, [corrected]) == 1
+
+
 @pytest.mark.parametrize("table", ["orders", "fills", "activities", "positions"])
 def test_saving_nothing_writes_nothing(table, database_url, cycle):
     save, first, _, _ = SAVES[table]
