@@ -177,6 +177,13 @@ def test_nothing_comes_back_to_be_sent_again(before, record):
     assert refused(record, "planned") == "intents_move_is_allowed"
 
 
+PLANNED_AGAIN = (
+    "INSERT INTO intents (client_order_id, account_id, cycle_id, candidate_id, structure_id,"
+    " purpose, quantity, limit_price, loss_usd_worst, state, planned_at, attempt,"
+    " filled_quantity, looks, moved_at) SELECT 'again', account_id, cycle_id, candidate_id,"
+    " structure_id, purpose, quantity, limit_price, loss_usd_worst, 'planned', now(), 2, 0, 0,"
+    " now() FROM intents WHERE client_order_id = 'closing'"
+)
 LIVE = ("planned", "sending", "unknown", "accepted", "working")
 
 
@@ -184,15 +191,20 @@ LIVE = ("planned", "sending", "unknown", "accepted", "working")
 def test_a_second_order_is_asked_for_only_when_the_first_cannot_fill_any_more(first, record):
     """Of one structure and purpose: what was never received is the one that may still turn up."""
     bring(record, first)
-    planned = (
-        "INSERT INTO intents (client_order_id, account_id, cycle_id, candidate_id, structure_id,"
-        " purpose, quantity, limit_price, loss_usd_worst, state, planned_at, attempt,"
-        " filled_quantity, looks, moved_at) SELECT 'again', account_id, cycle_id, candidate_id,"
-        " structure_id, purpose, quantity, limit_price, loss_usd_worst, 'planned', now(), 2, 0, 0,"
-        " now() FROM intents WHERE client_order_id = 'closing'"
-    )
     if first in LIVE:
         with pytest.raises(IntegrityError, match="one_live_closing_intent"):
-            record.execute(text(planned))
+            record.execute(text(PLANNED_AGAIN))
     else:
-        record.execute(text(planned))
+        record.execute(text(PLANNED_AGAIN))
+
+
+def test_an_order_that_turns_up_after_it_was_given_up_is_adopted_beside_the_one_that_followed(
+    record,
+):
+    """Two may then fill: it is no wish of ours, and the books must say so."""
+    bring(record, "unknown")
+    record.execute(text("UPDATE intents SET looks = 5 WHERE client_order_id = 'closing'"))
+    go(record, "not_received")
+    record.execute(text(PLANNED_AGAIN))
+    go(record, "working")
+    assert stored(record)[0] == "working"
