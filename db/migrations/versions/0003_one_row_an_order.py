@@ -93,7 +93,7 @@ def upgrade() -> None:
     op.drop_index('one_opening_intent', 'intents')
     op.drop_index('one_live_closing_intent', 'intents')
     for purpose, name in (('open', 'one_live_opening_intent'), ('close', 'one_live_closing_intent')):
-        where = sa.text(f"purpose = '{purpose}' AND {LIVE}")
+        where = sa.text(f"purpose = '{purpose}' AND {LIVE} AND looks < 5")
         op.create_index(name, 'intents', ['structure_id'], unique=True, postgresql_where=where)
     op.create_table('intent_quotes',
     sa.Column('client_order_id', sa.Text(), nullable=False),
