@@ -368,6 +368,21 @@ def test_orders_and_positions_appear_that_no_client_asked_for(door):
     assert (door.fired("hand_order"), door.fired("hand_position")) == (1, 2)
 
 
+@pytest.mark.parametrize("times", [0, 3])
+def test_what_happens_by_itself_again_and_again_does_so_once_a_minute(inside, times):
+    settings = {"qty": 1, "price": 200}
+    inside.arm("hand_position", symbol="AAPL", times=times, settings=settings)
+    held = []
+    for _ in range(4):
+        held.append(inside.get("/v2/positions/AAPL")["qty"])
+        inside.pass_time(30)
+        inside.pass_time(30)
+    assert held == ["1", "2", "3", "3" if times else "4"]
+    inside.ask("DELETE", "/sim/faults")
+    inside.pass_time(3600)
+    assert inside.get("/v2/positions/AAPL")["qty"] == ("3" if times else "5")
+
+
 def test_short_contracts_are_assigned_overnight_on_order(door):
     door.ask("POST", "/v2/orders", spread(door, qty=2))
     short = contracts(door)[1]
