@@ -306,6 +306,34 @@ def test_a_page_begins_with_what_ended_the_one_before(door):
     assert next(iter(second["snapshots"])) == list(first["snapshots"])[-1]
 
 
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/v2/stocks/bars", {"symbols": "AAPL", "timeframe": "1Day", "start": "2026-10-01"}),
+        ("/v2/stocks/trades", {"symbols": "AAPL", "start": "2026-11-20"}),
+        ("/v1beta1/options/bars", {"timeframe": "1Min", "start": "2026-11-20"}),
+        ("/v1beta1/options/trades", {"start": "2026-11-20"}),
+    ],
+)
+@pytest.mark.parametrize("limit", [3, 4])
+def test_a_page_of_rows_by_symbol_begins_with_what_ended_the_one_before(inside, path, query, limit):
+    inside.pass_time(3600)
+    busy = [c.symbol for c in MARKET.contracts("AAPL", START) if (c.open_interest or 0) > 2000]
+    query = {"symbols": ",".join(busy[-2:]), "limit": limit, **query}
+    rows = next(iter(inside.get(path, **query)))
+    first = inside.get(path, **query)
+    query["page_token"] = first["next_page_token"]
+    calm = inside.get(path, **query)[rows]
+    inside.arm("pages_shift")
+    query.pop("page_token")
+    inside.get(path, **query)
+    shifted = inside.get(path, **query, page_token=first["next_page_token"])[rows]
+    name, last = list(first[rows].items())[-1]
+    assert shifted == {**calm, name: [last[-1], *calm.get(name, [])]}
+    assert next(iter(shifted)) == name
+    assert inside.fired("pages_shift") == 1
+
+
 def test_an_order_fills_in_parts_one_a_minute(door):
     door.arm("partial_fills", settings={"parts": 3})
     placed = door.ask("POST", "/v2/orders", single(door, qty=5)).json()
