@@ -10,8 +10,9 @@ from simulator import disturbances
 from simulator.faults import Fault, FaultKind, Faults
 from simulator.gap import factor, moved_bars
 from simulator.market import Action, Adjustment, Bar, Chain, Halt, Market, quote_of
+from simulator.sessions import Sessions
 from simulator.symbols import Contract, is_option_symbol
-from simulator.times import MINUTE, SECOND, new_york_moment
+from simulator.times import MINUTE, SECOND
 
 #: Kinds that are the quotes' own, in the order they are applied.
 ON_ROWS: Final = (
@@ -30,9 +31,10 @@ class Disturbed:
     """See `market.Market` for what each question means. Without a fault in force the answers are
     the market's own."""
 
-    def __init__(self, market: Market, faults: Faults) -> None:
+    def __init__(self, market: Market, faults: Faults, sessions: Sessions) -> None:
         self._market = market
         self._faults = faults
+        self._sessions = sessions
         self.days: tuple[date, ...] = market.days
         self.underlyings: tuple[str, ...] = market.underlyings
         self._made: dict[str, tuple[Chain, tuple[object, ...], Chain]] = {}
@@ -101,17 +103,20 @@ class Disturbed:
 
     def official_close(self, underlying: str, day: date) -> Decimal | None:
         price = self._market.official_close(underlying, day)
-        gap = self._gap(underlying, new_york_moment(day, 16, 0))
-        return price if price is None or gap == 1 else _money(price, gap)
+        session = self._sessions.on(day)
+        if price is None or session is None:
+            return price
+        return _money(price, self._gap(underlying, session.close - 1))
 
     def last_close(self, symbol: str, now: int) -> tuple[date, Decimal] | None:
         closed = self._market.last_close(symbol, now)
-        if closed is None or not self._is_disturbed():
+        session = None if closed is None else self._sessions.on(closed[0])
+        if closed is None or session is None or not self._is_disturbed():
             return closed
-        at = new_york_moment(closed[0], 16, 0) - MINUTE
         contract = self._market.contract(symbol, now) if is_option_symbol(symbol) else None
         if contract is None:
-            return closed[0], _money(closed[1], self._gap(symbol, at))
+            return closed[0], _money(closed[1], self._gap(symbol, session.close - 1))
+        at = session.close - MINUTE
         if self._gap(contract.underlying, at) == 1:
             return closed
         quote = quote_of(self, symbol, at)

@@ -27,7 +27,7 @@ def disturbed(kind, **more):
     faults = Faults()
     faults.now = NOW
     faults.arm(Fault(kind=kind, **more))
-    return Disturbed(MARKET, faults), faults
+    return Disturbed(MARKET, faults, SESSIONS), faults
 
 
 @pytest.mark.parametrize(
@@ -136,3 +136,42 @@ def test_a_jump_moves_the_stocks_bars_and_closes_too():
     today = market.daily("AAPL", later)[-1]
     assert today.low < today.high * 0.85
     assert market.spot("AAPL", at - 1) == MARKET.spot("AAPL", at - 1)
+
+
+@pytest.mark.parametrize("day", [date(2026, 11, 20), date(2026, 11, 27)])
+def test_a_jump_from_the_close_on_moves_no_close_of_that_day(day):
+    sessions = Sessions(day, day)
+    plain = Synthetic(day, ["AAPL"], 7, sessions)
+    close = sessions.on(day).close
+    night = sessions.all[sessions.all.index(sessions.on(day)) + 1].open - MINUTE
+    for at in (close, close + 30 * MINUTE):
+        faults = Faults()
+        faults.arm(Fault(kind=FaultKind.GAP, symbol="AAPL", at=at))
+        market = Disturbed(plain, faults, sessions)
+        assert market.official_close("AAPL", day) == plain.official_close("AAPL", day)
+        put = plain.chain("AAPL", close - 1).contracts[-1].symbol
+        for symbol in ("AAPL", put):
+            assert market.last_close(symbol, night) == plain.last_close(symbol, night)
+        assert market.spot("AAPL", night)[1] < plain.spot("AAPL", night)[1]
+
+
+def test_a_jump_after_an_early_close_does_not_change_what_is_exercised():
+    day = date(2026, 11, 27)
+    sessions = Sessions(day, day)
+    market = Synthetic(day, ["SPY"], 7, sessions)
+    close = sessions.on(day).close
+    held = []
+    for faults in ([], [Fault(kind=FaultKind.GAP, symbol="SPY", at=close + 30 * MINUTE)]):
+        exchange = Exchange(market, sessions, account="H", cash=Decimal(100_000), start=close - 1)
+        spot = market.spot("SPY", close - 1)[1]
+        calls = [
+            c
+            for c in market.contracts("SPY", close - 1)
+            if c.right == "call" and c.last_day == day and c.strike < spot - 5
+        ]
+        happenings.book_by_hand(exchange, calls[-1].symbol, 1, Decimal(5))
+        for fault in faults:
+            exchange.faults.arm(fault)
+        happenings.advance(exchange, close + 24 * 60 * MINUTE)
+        held.append(exchange.book.qty("SPY"))
+    assert held == [100, 100]
