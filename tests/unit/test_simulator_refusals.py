@@ -1,6 +1,5 @@
 """What a client may get wrong is refused with the code that is documented for it."""
 
-from base64 import b64encode
 from datetime import date
 from decimal import Decimal
 
@@ -58,3 +57,13 @@ def test_a_path_too_long_by_a_slash_is_no_endpoint(get, path):
 def test_the_data_api_has_no_such_path_either_and_no_code(get):
     answer = get("/v2/stocks/bars/", symbols="AAPL", timeframe="1Min")
     assert (answer.status_code, answer.json()) == (404, {"message": "endpoint not found"})
+
+
+@pytest.mark.parametrize("odd", ["\0", "a\nb", "a\x1b[0m", "\x7f", "\x85"])
+def test_control_characters_are_no_part_of_a_client_order_id(post, odd):
+    assert said(post(client_order_id=odd)) == (422, 40010001)
+
+
+def test_any_other_text_is_a_client_order_id(post):
+    given = "a b/é💥:1"
+    assert post(client_order_id=given).json()["client_order_id"] == given
