@@ -1,5 +1,7 @@
 """What a client may get wrong is refused with the code that is documented for it."""
 
+import json
+from base64 import b64encode
 from datetime import date
 from decimal import Decimal
 
@@ -67,3 +69,80 @@ def test_control_characters_are_no_part_of_a_client_order_id(post, odd):
 def test_any_other_text_is_a_client_order_id(post):
     given = "a b/é💥:1"
     assert post(client_order_id=given).json()["client_order_id"] == given
+
+
+@pytest.mark.parametrize("odd", ["1e2", " 1", "1 ", "1_0", "\u0661", "0x1", ".", ""])
+def test_a_quantity_in_text_is_digits_and_a_point(post, odd):
+    assert said(post(qty=odd)) == (422, 40010001)
+
+
+@pytest.mark.parametrize("text", ["1", "1.0", "+1", "01"])
+def test_digits_and_a_point_are_a_quantity(post, text):
+    assert post(qty=text).json()["qty"] == "1"
+
+
+@pytest.mark.parametrize("digits", ["9" * 5_000, "1e999", "-" + "9" * 5_000])
+def test_a_number_beyond_all_bounds_is_a_bad_quantity_however_it_is_written(ask, digits):
+    body = json.dumps(ORDER).replace('"qty": "1"', f'"qty": {digits}')
+    assert said(ask(APP, "POST", "/v2/orders", content=body)) == (422, 40010001)
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("/v2/orders", "nested"),
+        ("/v2/orders/x", "nested"),
+        ("/v2/account/portfolio/history", "extended_hours"),
+        ("/v2/options/contracts", "show_deliverables"),
+    ],
+)
+def test_a_switch_of_a_question_is_true_or_false(get, path, key):
+    assert said(get(path, **{key: "maybe"})) == (400, 40010000)
+    assert key in get(path, **{key: "maybe"}).json()["message"]
+    assert get(path, **{key: "True"}).status_code != 400
+
+
+def test_who_closes_all_positions_says_true_or_false(ask):
+    answer = ask(APP, "DELETE", "/v2/positions", params={"cancel_orders": "maybe"})
+    assert said(answer) == (400, 40010000)
+
+
+def test_an_order_is_not_looked_up_without_its_client_order_id(get):
+    for query in ({}, {"client_order_id": ""}):
+        answer = get("/v2/orders:by_client_order_id", **query)
+        assert said(answer) == (400, 40010000)
+        assert "client_order_id" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("text", ["", "\0\0\0", "garbage", "AAPL|", "AAPL|1|2", "2026-11-20 AAPL"])
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/v2/options/contracts", {}),
+        ("/v1beta1/options/snapshots/AAPL", {}),
+        ("/v1beta1/options/snapshots", {"symbols": CONTRACT}),
+        ("/v1beta1/options/bars", {"symbols": CONTRACT, "timeframe": "1Min"}),
+        ("/v2/stocks/trades", {"symbols": "AAPL"}),
+        ("/v1/corporate-actions", {}),
+        ("/v2/account/activities", {}),
+    ],
+)
+def test_a_page_token_that_no_page_had_is_refused(get, path, query, text):
+    for token in (f"x{text}", b64encode(text.encode()).decode() or "AAAA"):
+        answer = get(path, page_token=token, **query)
+        assert (answer.status_code, "page_token" in answer.json()["message"]) == (400, True)
+
+
+@pytest.mark.parametrize("start", ["1900-01-01", "0001-01-01", "0001-01-01T00:00:00Z"])
+def test_bars_begin_on_any_day_that_there_was(get, start):
+    asked = {"symbols": "AAPL", "timeframe": "1Min", "start": start}
+    before = get("/v2/stocks/bars", end="1960-01-01", **asked)
+    assert before.json() == {"bars": {}, "next_page_token": None}
+    with_ours = get("/v2/stocks/bars", end="9999-12-31", **asked)
+    assert len(with_ours.json()["bars"]["AAPL"]) > 60
+
+
+def test_no_contract_expires_on_a_day_out_of_all_calendars(get):
+    for day in ("0001-01-01", "9999-12-31"):
+        answer = get("/v2/options/contracts", expiration_date=day)
+        assert answer.json() == {"option_contracts": [], "next_page_token": None}
