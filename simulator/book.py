@@ -230,4 +230,10 @@ class Book:
 
 def lot_of(contract: Contract, qty: int) -> Lot:
     """A contract and a count as the margin rule sees them."""
-    return Lot(right=contract.right, strike=contract.strike, expiration=contract.last_day, qty=qty)
+    return Lot(
+        right=contract.right,
+        strike=contract.strike,
+        expiration=contract.last_day,
+        qty=qty,
+        size=contract.size,
+    )

@@ -711,6 +711,18 @@ def test_an_adjusted_put_needs_its_size_of_shares():
         assert night(broker)[0][0] == kind
 
 
+@pytest.mark.parametrize(("stock", "needed"), [(149, "required: 150, available: 149"), (150, "")])
+def test_a_call_on_an_adjusted_contract_is_covered_by_what_it_delivers(stock, needed):
+    market = Table(listed={ADJUSTED.symbol: ADJUSTED})
+    broker = broker_of(("SPY", stock), market=market)
+    if needed:
+        with pytest.raises(Refusal, match=needed):
+            send(broker, ADJUSTED.symbol, "sell")
+    else:
+        assert send(broker, ADJUSTED.symbol, "sell").status == "filled"
+        assert broker.figures().maintenance == 150 * 600 * Decimal("0.3")
+
+
 @dataclass
 class Splits(Table):
     changed: tuple = ()
