@@ -38,6 +38,10 @@ def _contract(symbol: str, market: Market, session: Session, now: int) -> Contra
         raise unprocessable(f'contract "{symbol}" not found')
     if contract.last_day < session.day:
         raise unprocessable(f'contract "{symbol}" is expired')
+    if not contract.is_active:
+        raise unprocessable(f'contract "{symbol}" is not active')
+    if not contract.is_tradable:
+        raise unprocessable(f'contract "{symbol}" is not tradable')
     return contract
 
 

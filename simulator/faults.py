@@ -78,6 +78,8 @@ class FaultKind(StrEnum):
     DUPLICATED = "duplicated", "F37 every n-th contract is listed twice"
     NO_GREEKS = "no_greeks", "F38 every n-th contract has no volatility and no Greeks"
     WILD_GREEKS = "wild_greeks", "F38 every n-th contract has Greeks beyond all reason"
+    INACTIVE = "inactive", "F39 contracts are not active: shown so, and no order is taken"
+    UNTRADABLE = "untradable", "F39 contracts are active and not tradable: no order is taken"
     HALT = "halt", "F39 the stock and its contracts stand still; nothing fills"
     GAP = "gap", "F40 the stock jumps by some percent, its contracts with it"
 

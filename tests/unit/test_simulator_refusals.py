@@ -15,15 +15,17 @@ from simulator.times import new_york_moment
 
 DAY = date(2026, 11, 20)
 SESSIONS = Sessions(DAY, DAY)
-APP = create_app(
-    Exchange(
-        Synthetic(DAY, ["AAPL"], 7, SESSIONS),
-        SESSIONS,
-        account="REFUSALS",
-        cash=Decimal(100_000),
-        start=new_york_moment(DAY, 11, 0),
+MARKET = Synthetic(DAY, ["AAPL"], 7, SESSIONS)
+
+
+def app_at(hour):
+    start = new_york_moment(DAY, hour, 0)
+    return create_app(
+        Exchange(MARKET, SESSIONS, account="REFUSALS", cash=Decimal(100_000), start=start)
     )
-)
+
+
+APP = app_at(11)
 CONTRACT = "AAPL261204C00230000"
 ORDER = {
     "symbol": CONTRACT,
@@ -146,3 +148,25 @@ def test_no_contract_expires_on_a_day_out_of_all_calendars(get):
     for day in ("0001-01-01", "9999-12-31"):
         answer = get("/v2/options/contracts", expiration_date=day)
         assert answer.json() == {"option_contracts": [], "next_page_token": None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said_of_it", "status"),
+    [("inactive", "is not active", "inactive"), ("untradable", "is not tradable", "active")],
+)
+@pytest.mark.parametrize("named", [CONTRACT, "AAPL", ""])
+def test_no_order_is_taken_for_a_contract_that_the_broker_bars(
+    ask, kind, said_of_it, status, named
+):
+    app = app_at(11)
+    ask(app, "POST", "/sim/faults", json={"kind": kind, "symbol": named})
+    answer = ask(app, "POST", "/v2/orders", json=ORDER)
+    assert said(answer) == (422, 42210000)
+    assert answer.json()["message"] == f'contract "{CONTRACT}" {said_of_it}'
+    shown = ask(app, "GET", f"/v2/options/contracts/{CONTRACT}").json()
+    assert (shown["status"], shown["tradable"]) == (status, False)
+    query = {"status": status, "expiration_date": "2026-12-04", "limit": 10_000}
+    listed = ask(app, "GET", "/v2/options/contracts", params=query).json()["option_contracts"]
+    assert CONTRACT in [contract["symbol"] for contract in listed if not contract["tradable"]]
+    ask(app, "DELETE", "/sim/faults")
+    assert ask(app, "POST", "/v2/orders", json=ORDER).status_code == 200
