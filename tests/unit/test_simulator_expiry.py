@@ -471,6 +471,36 @@ def test_early_assignment_can_be_turned_off():
     assert assigned(LC590, 100, market, QUIET) == 0
 
 
+def test_from_an_assignment_to_the_morning_the_last_long_contracts_of_its_underlying_stay():
+    broker = broker_of((LC610, -1), (LP610, 3), (AP240, 1))
+    broker.force_assignment(LC610.symbol, 1)
+    night(broker)
+    limit = {"type": "limit", "limit_price": "1"}
+    first = send(broker, LP610.symbol, "sell", 2, **limit)
+    with pytest.raises(Refusal) as caught:
+        send(broker, LP610.symbol, "sell", 1, **limit)
+    assert (caught.value.status, caught.value.code) == (403, 40310000)
+    assert caught.value.message == "active assignment lock on SPY, cannot close all long options"
+    broker.advance(new_york_moment(FRIDAY + timedelta(days=1), 1, 10))
+    assert {first.status, send(broker, LP610.symbol, "sell", 1, **limit).status} == {"accepted"}
+
+
+def test_an_account_may_have_a_limit_of_contracts_that_expire_today():
+    market = Table(listed={c.symbol: c for c in (C610, P600, LC610)})
+    broker = broker_of((C590, 2), market=market, switches=replace(QUIET, expiring_today_max=4))
+    send(broker, C610.symbol, "buy", type="limit", limit_price="0.01")
+    send(broker, LC610.symbol, "buy", 9)  # another day
+    with pytest.raises(Refusal) as caught:
+        send(broker, P600.symbol, "buy", 2)
+    assert (caught.value.status, caught.value.code) == (403, 40310000)
+    assert caught.value.message == (
+        "exceeded account limit for contracts expiring today (requested: 2, held+open: 3, limit: 4)"
+    )
+    assert send(broker, P600.symbol, "buy", 1).status == "filled"
+    assert send(broker, C590.symbol, "sell", 2).status == "filled"  # closing is always free
+    assert send(broker, P600.symbol, "buy", 2).status == "filled"
+
+
 def test_an_assignment_can_be_forced_on_what_nobody_would_exercise():
     broker = broker_of((LC610, -3), switches=QUIET)
     broker.force_assignment(LC610.symbol, 2)
