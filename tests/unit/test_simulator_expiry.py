@@ -1015,7 +1015,10 @@ def test_no_exercise_spends_cash_or_shares_that_are_not_there(plan):
         stock[trade.symbol] += int(trade.qty)
         if done.kind == "OPEXC":
             assert stock[trade.symbol] >= owed
-            # A put brings cash; what an assignment took before is none of its doing.
+            # Below zero only where no choice of the holder's spent it: a writer cannot refuse an
+            # assignment, which comes first and may overdraw; a put exercised after that brings cash
+            # and may leave less than none all the same; shares owed since then are bought at any
+            # price, since to stay short of them is the greater risk.
             assert cash >= 0 or owed < 0 or trade.net_usd > 0
 
 
