@@ -7,22 +7,12 @@ from decimal import Decimal
 from typing import Final
 
 from simulator import disturbances
-from simulator.faults import Fault, FaultKind, Faults
+from simulator.faults import ON_ROWS, Fault, FaultKind, Faults
 from simulator.gap import factor, moved_bars
 from simulator.market import Action, Adjustment, Bar, Chain, Halt, Market, quote_of
 from simulator.symbols import Contract, is_option_symbol
 from simulator.times import MINUTE, SECOND, new_york_moment
 
-#: Kinds that are the quotes' own, in the order they are applied.
-ON_ROWS: Final = (
-    FaultKind.CROSSED,
-    FaultKind.LOCKED,
-    FaultKind.ZERO_BID,
-    FaultKind.ONE_SIDED,
-    FaultKind.NO_GREEKS,
-    FaultKind.WILD_GREEKS,
-    FaultKind.MISSING,
-)
 ON_MARKET: Final = (*ON_ROWS, FaultKind.DUPLICATED, FaultKind.STALE, FaultKind.HALT, FaultKind.GAP)
 #: Kinds that keep orders from a contract; its quotes go on.
 BARRING: Final = (FaultKind.INACTIVE, FaultKind.UNTRADABLE)
