@@ -4,7 +4,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
@@ -92,7 +92,7 @@ def choice(query: Query, key: str, allowed: Sequence[str], default: str) -> str:
 def day(query: Query, key: str) -> date | None:
     """None when absent. A moment counts as its day, one that no calendar here reaches as the first
     or the last: nothing is known there either."""
-    found = _read(query, key, lambda text: date.fromisoformat(text[:10]))
+    found = _read(query, key, lambda text: datetime.fromisoformat(text.replace(" ", "+")).date())
     return None if found is None else min(max(found, FIRST_DAY), LAST_DAY)
 
 

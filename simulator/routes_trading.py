@@ -25,7 +25,7 @@ Json = dict[str, object]
 TRADE_KINDS: Final = ("FILL",)
 CATEGORIES: Final = ("trade_activity", "non_trade_activity")
 ACTIVITIES_MAX = 100
-_ACTIVITY_ID = re.compile(r"[0-9]{17}::[0-9a-f-]{36}")
+_ACTIVITY_ID = re.compile(r"[0-9]{17}::[^ ]+")
 
 
 def account(exchange: Exchange, query: Query, _: str) -> Json:

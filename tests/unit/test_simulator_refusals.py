@@ -144,6 +144,13 @@ def test_bars_begin_on_any_day_that_there_was(get, start):
     assert len(with_ours.json()["bars"]["AAPL"]) > 60
 
 
+@pytest.mark.parametrize("odd", ["2026-11-20x", "2026-11-20T25:00:00Z", "20-11-2026", "today"])
+def test_a_day_with_anything_behind_it_but_a_time_is_refused(get, odd):
+    for path, key in (("/v2/options/contracts", "expiration_date"), ("/v2/calendar", "start")):
+        assert said(get(path, **{key: odd})) == (400, 40010000)
+        assert get(path, **{key: "2026-11-20T09:30:00-05:00"}).status_code == 200
+
+
 def test_no_contract_expires_on_a_day_out_of_all_calendars(get):
     for day in ("0001-01-01", "9999-12-31"):
         answer = get("/v2/options/contracts", expiration_date=day)
