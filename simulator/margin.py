@@ -37,15 +37,15 @@ class Lot:
     @property
     def bend(self) -> Decimal:
         """The stock price at which the payoff begins or ends, USD."""
-        return self.strike * SHARES / self.size
+        return self.strike if self.size == SHARES else self.strike * SHARES / self.size
 
 
 def maintenance(lots: Sequence[Lot]) -> Decimal:
     """USD, at least 0. Short calls beyond their cover count to the highest bend only."""
-    rising = sorted(lots, key=lambda lot: lot.bend)
+    rising = sorted(((lot.bend, lot) for lot in lots), key=lambda pair: pair[0])
     worst = Decimal(0)
     for end in {lot.expiration for lot in lots}:
-        worst = min(worst, _worst([lot for lot in rising if lot.expiration >= end]))
+        worst = min(worst, _worst([pair for pair in rising if pair[1].expiration >= end]))
     return (-worst).quantize(CENT)  # bends of unlike sizes have no end of decimals
 
 
@@ -74,22 +74,23 @@ def without_covered_calls(lots: Sequence[Lot], shares: int) -> list[Lot]:
             taken = min(left // lot.size, -lot.qty, -(-bare // lot.size))
         left, bare = left - taken * lot.size, max(bare - taken * lot.size, 0)
         if lot.qty + taken:
-            kept.append(replace(lot, qty=lot.qty + taken))
+            kept.append(replace(lot, qty=lot.qty + taken) if taken else lot)
     return kept
 
 
-def _worst(lots: Sequence[Lot]) -> Decimal:
+def _worst(rising: Sequence[tuple[Decimal, Lot]]) -> Decimal:
     """The least payoff in USD over stock prices of zero and the bends, at most 0.
 
     One walk from low to high bends: the payoff is straight between them.
     """
-    payoff = sum((SHARES * lot.strike * lot.qty for lot in lots if lot.right == "put"), Decimal(0))
-    slope = -sum(lot.shares for lot in lots if lot.right == "put")
+    puts = [lot for _, lot in rising if lot.right == "put"]
+    payoff = SHARES * sum((lot.strike * lot.qty for lot in puts), Decimal(0))
+    slope = -sum(lot.shares for lot in puts)
     worst, price = min(payoff, Decimal(0)), Decimal(0)
-    for lot in lots:
-        if lot.bend != price:
-            payoff += slope * (lot.bend - price)
-            price = lot.bend
+    for bend, lot in rising:
+        if bend != price:
+            payoff += slope * (bend - price)
+            price = bend
             worst = min(worst, payoff)
         slope += lot.shares  # a put's fall ends, a call's rise begins
     return worst
