@@ -178,6 +178,7 @@ class Book:
     exercising: dict[str, int] = field(default_factory=dict)  # contracts, tonight
     not_exercising: set[str] = field(default_factory=set)
     to_be_assigned: dict[str, int] = field(default_factory=dict)  # contracts, tonight
+    locked_until: dict[str, int] = field(default_factory=dict)  # by underlying, since an assignment
     dividends_due: list[Due] = field(default_factory=list)
     configuration: Configuration = field(default_factory=Configuration)
     _count: int = 0
@@ -230,4 +231,10 @@ class Book:
 
 def lot_of(contract: Contract, qty: int) -> Lot:
     """A contract and a count as the margin rule sees them."""
-    return Lot(right=contract.right, strike=contract.strike, expiration=contract.last_day, qty=qty)
+    return Lot(
+        right=contract.right,
+        strike=contract.strike,
+        expiration=contract.last_day,
+        qty=qty,
+        size=contract.size,
+    )

@@ -1,5 +1,6 @@
 """Whether this account may send an order now. Every function refuses or says what it found."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from simulator.accounting import options_maintenance, underlying_of
@@ -37,6 +38,10 @@ def _contract(symbol: str, market: Market, session: Session, now: int) -> Contra
         raise unprocessable(f'contract "{symbol}" not found')
     if contract.last_day < session.day:
         raise unprocessable(f'contract "{symbol}" is expired')
+    if not contract.is_active:
+        raise unprocessable(f'contract "{symbol}" is not active')
+    if not contract.is_tradable:
+        raise unprocessable(f'contract "{symbol}" is not tradable')
     return contract
 
 
@@ -102,7 +107,7 @@ def check_available(ask: OrderAsk, intents: tuple[str, ...], book: Book) -> None
 def _shares_for_calls(leg: LegAsk, book: Book) -> int:
     if is_option_symbol(leg.symbol) or leg.side == "buy":
         return 0
-    return SHARES * max(uncovered(_held_lots(book, leg.symbol), "call"), 0)
+    return max(uncovered(_held_lots(book, leg.symbol), "call"), 0)
 
 
 def check_cover(ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], book: Book) -> None:
@@ -133,13 +138,11 @@ def _net(lots: list[Lot], shares: int) -> list[Lot]:
     """One lot a contract, covered calls left out."""
     total: dict[Lot, int] = {}
     for lot in lots:
-        key = _resized(lot, 1)
+        key = replace(lot, qty=1)
         total[key] = total.get(key, 0) + lot.qty
-    return without_covered_calls([_resized(key, qty) for key, qty in total.items() if qty], shares)
-
-
-def _resized(lot: Lot, qty: int) -> Lot:
-    return Lot(right=lot.right, strike=lot.strike, expiration=lot.expiration, qty=qty)
+    return without_covered_calls(
+        [replace(key, qty=qty) for key, qty in total.items() if qty], shares
+    )
 
 
 def required_usd(
@@ -174,16 +177,16 @@ def order_lots(ask: OrderAsk, contracts: Contracts) -> list[Lot]:
 def check_covered_call(
     ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], book: Book
 ) -> None:
-    """A single short call needs 100 free shares a contract."""
+    """A single short call needs free shares: as many as it delivers."""
     contract = contracts[0]
     if ask.is_multileg or contract is None or contract.right != "call":
         return
     if intents[0] != "sell_to_open":
         return
     lots = _held_lots(book, contract.underlying) + _lots_being_sold(book, contract.underlying)
-    used = SHARES * max(uncovered(lots, "call"), 0) + book.held_for_orders(contract.underlying)
+    used = max(uncovered(lots, "call"), 0) + book.held_for_orders(contract.underlying)
     available = max(book.qty(contract.underlying) - used, 0)
-    needed = SHARES * ask.qty
+    needed = contract.size * ask.qty
     if needed > available:
         raise forbidden(
             "insufficient underlying qty available for covered call "

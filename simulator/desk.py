@@ -6,6 +6,7 @@ from decimal import Decimal
 from simulator.accounting import Figures, figures
 from simulator.book import Book, Order
 from simulator.disturbed import Disturbed
+from simulator.equity import History
 from simulator.faults import Faults
 from simulator.market import Market, Quote, quote_of
 from simulator.refusal import not_found
@@ -39,6 +40,7 @@ class Desk:
         self.sessions = sessions
         self.now = start
         self.book = Book(account=account, cash_start=cash, cash=cash, equity_last=cash)
+        self.history = History()
         self.created_at = start
         self._stamp = start
 

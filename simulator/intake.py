@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from math import gcd
+from unicodedata import category
 
 from simulator.refusal import bad_parameter, forbidden, malformed, unprocessable
 from simulator.switches import Switches
@@ -151,6 +152,8 @@ def client_order_id(body: Mapping[str, object]) -> str | None:
         raise bad_parameter("client_order_id must be a string")
     if len(given) > CLIENT_ORDER_ID_CHARACTERS_MAX:
         raise bad_parameter("client_order_id must be no more than 128 characters")
+    if any(category(letter) in {"Cc", "Cs"} for letter in given):
+        raise bad_parameter("client_order_id must be text without control characters")
     return given
 
 

@@ -46,9 +46,14 @@ def admit(desk: Desk, ask: OrderAsk, book: Book, *, freed_usd: Decimal = Decimal
     permits.check_short_shares(ask, intents, book)
     last_minutes = timetable.for_cutoffs(desk.session, desk.switches)
     checks.check_cutoff(contracts, intents, last_minutes, desk.now)
+    limit = permits.Limit(day=desk.session.day, contracts_max=desk.switches.expiring_today_max)
+    permits.check_expiring_today(ask, contracts, intents, book, limit)
     permits.check_rolls(ask, intents, [c.right if c is not None else "" for c in contracts])
     permits.check_wash_trade(ask, book, desk.switches)
     checks.check_available(ask, intents, book)
+    first = contracts[0]
+    if first is not None:
+        permits.check_assignment_lock(ask, first.underlying, book, desk.now)
     checks.check_cover(ask, contracts, intents, book)
     checks.check_covered_call(ask, contracts, intents, book)
     required = checks.required_usd(ask, contracts, intents, book, net_usd(desk, ask))

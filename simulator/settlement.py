@@ -66,6 +66,8 @@ def deliver(clerk: Clerk, contract: Contract, qty: int) -> None:
     book = clerk.book
     shares, net = means.shares_moved(contract, qty), means.cash_moved(contract, qty)
     clerk.write_delivery(contract, qty, shares, net)
+    if qty < 0:
+        book.locked_until[contract.underlying] = book.activities[-1].at
     book.cash += net
     book.hold(contract.symbol, contract, -qty, Decimal(0))
     book.hold(contract.underlying, None, shares, abs(net / shares))

@@ -120,7 +120,7 @@ def asset(symbol: str, name: str, exchange: str) -> Json:
 
 def contract(listed: Contract, market: Market, now: int, today: date) -> Json:
     """`today` is the session that runs or comes next."""
-    active = listed.last_day >= today
+    active = listed.is_active and listed.last_day >= today
     closed = market.last_close(listed.symbol, now)
     day = listed.open_interest_day
     return {
@@ -128,7 +128,7 @@ def contract(listed: Contract, market: Market, now: int, today: date) -> Json:
         "symbol": listed.symbol,
         "name": title(listed),
         "status": "active" if active else "inactive",
-        "tradable": active,
+        "tradable": active and listed.is_tradable,
         "expiration_date": listed.expiration.isoformat(),
         "root_symbol": listed.root,
         "underlying_symbol": listed.underlying,
