@@ -105,6 +105,8 @@ ON_ROWS: Final = (
     FaultKind.WILD_GREEKS,
     FaultKind.MISSING,
 )
+#: What these did stays in the history of prices when they are taken back.
+REMEMBERED: Final = (FaultKind.HALT, FaultKind.GAP)
 #: What a kind can be told, and what it takes when it is not told.
 DEFAULTS: Mapping[FaultKind, Mapping[str, float]] = {
     **{kind: {"seconds": 30} for kind in WAITS},
@@ -170,6 +172,7 @@ class Faults:
     def __init__(self) -> None:
         self.now = 0  # the exchange says how late it is
         self.armed: list[Fault] = []
+        self.ended: list[Fault] = []  # of those that are remembered
         self.fired: Counter[FaultKind] = Counter()
         self.failed: list[str] = []  # what was to happen and could not
         self.parts: dict[str, int] = {}  # by order: how many of its parts are still to come
@@ -178,8 +181,13 @@ class Faults:
         self.armed.append(fault)
 
     def disarm(self, kind: FaultKind | None = None) -> None:
-        """All of a kind, or all."""
-        self.armed = [fault for fault in self.armed if kind is not None and fault.kind != kind]
+        """All of a kind, or all. What is remembered has ended now."""
+        taken = [fault for fault in self.armed if kind in {None, fault.kind}]
+        self.armed = [fault for fault in self.armed if fault not in taken]
+        for fault in taken:
+            if fault.kind in REMEMBERED and fault.at < self.now:
+                fault.until = self.now if fault.until is None else min(fault.until, self.now)
+                self.ended.append(fault)
 
     def take(self, kind: FaultKind, method: str = "", path: str = "") -> Fault | None:
         """The armed fault of this kind that now fires; None when nothing goes wrong."""

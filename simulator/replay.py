@@ -107,6 +107,13 @@ class Replay:
                 return int(recording.spot_at[row]), price
         return None
 
+    def moments(self, underlying: str, start: int, end: int) -> list[int]:
+        found: list[int] = []
+        for recording in self._recordings.get(underlying, []):
+            at = recording.spot_at
+            found += at[(at >= start) & (at <= end)].tolist()
+        return found
+
     def official_close(self, underlying: str, day: date) -> Decimal | None:
         return self._closes.get((underlying, day))
 

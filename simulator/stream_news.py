@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from simulator import wire_stream
 from simulator.codes import tape_of
-from simulator.market import Market, Quote, quote_of
+from simulator.market import Market, Quote, prices_of, quote_of
 from simulator.symbols import is_option_symbol
 from simulator.tape import Tape
 from simulator.times import MINUTE
@@ -93,10 +93,11 @@ def _tape(market: Market, symbol: str) -> str:
 
 def stock_trades(span: Span, symbol: str) -> list[Json]:
     """One at each new price."""
-    last, new = span.market.spot(symbol, span.before), span.market.spot(symbol, span.now)
-    if new is None or (last is not None and last[0] == new[0]):
-        return []
-    return [wire_stream.stock_trade(symbol, new[0], new[1], _tape(span.market, symbol))]
+    found = prices_of(span.market, symbol, span.before + 1, span.now)
+    return [
+        wire_stream.stock_trade(symbol, at, price, _tape(span.market, symbol))
+        for at, price in found
+    ]
 
 
 def option_trades(span: Span, symbol: str) -> list[Json]:

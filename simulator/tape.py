@@ -121,7 +121,9 @@ class Tape:
         if key not in self._marks:
             while len(self._marks) >= CACHED_MARKS:
                 self._marks.pop(next(iter(self._marks)))
-            chain = self._market.chain(underlying, at)
+            halt = self._market.halt(underlying, at)
+            is_still = halt is not None and halt.start < at
+            chain = None if is_still else self._market.chain(underlying, at)
             self._marks[key] = {} if chain is None else _marked(chain, at)
         return self._marks[key]
 

@@ -537,6 +537,70 @@ def test_a_gap_a_halt_and_a_double_listing_are_served_and_counted(door):
     assert [door.fired(kind) for kind in ("gap", "halt", "duplicated")] == [1, 1, 1]
 
 
+def seen_of_a_stock(door):
+    """What is told of a stock now: the last trade, the day so far, the minutes and trades."""
+    snapshot = door.get("/v2/stocks/AAPL/snapshot")
+    minutes = door.get("/v2/stocks/AAPL/bars", timeframe="1Min", limit=10_000)["bars"]
+    trades = door.get("/v2/stocks/AAPL/trades", limit=10_000)["trades"]
+    return snapshot["latestTrade"], snapshot["dailyBar"], minutes, trades
+
+
+@pytest.mark.parametrize("second", [0, 30])
+def test_what_a_halted_stock_would_have_done_is_known_neither_then_nor_later(inside, second):
+    contracts_asked = "/v1beta1/options/trades"
+    busy = [c.symbol for c in MARKET.contracts("AAPL", START) if (c.open_interest or 0) > 2000]
+    inside.pass_time(second)
+    inside.arm("halt", symbol="AAPL")
+    before = seen_of_a_stock(inside)
+    for _ in range(10):
+        inside.pass_time(61)
+        assert seen_of_a_stock(inside) == before
+    inside.ask("DELETE", "/sim/faults")
+    inside.pass_time(600)
+    _, daily, minutes, trades = seen_of_a_stock(inside)
+    halted = ("2026-11-20T16:00:30", "2026-11-20T16:10:40")
+    assert [bar["t"] for bar in minutes if halted[0][:16] <= bar["t"][:16] <= halted[1][:16]] == []
+    inner = [one["t"] for one in trades if f"2026-11-20T16:00:{second:02}" < one["t"][:19]]
+    assert inner[0][:19] >= "2026-11-20T16:10:10"
+    assert (daily["h"], daily["l"]) == (
+        max(one["p"] for one in trades),
+        min(one["p"] for one in trades),
+    )
+    assert daily["v"] >= before[1]["v"]
+    printed = inside.get(
+        contracts_asked, symbols=",".join(busy[:100]), start=f"{halted[0]}Z", limit=1000
+    )
+    times = [one["t"] for rows in printed["trades"].values() for one in rows]
+    assert times
+    assert min(times) > halted[1]
+
+
+@pytest.mark.parametrize("second", [0, 20, 30])
+def test_every_answer_agrees_on_a_jump_and_on_its_end(inside, second):
+    inside.pass_time(second)
+    told = []
+    for step in range(24):
+        if step == 5:
+            inside.arm("gap", symbol="AAPL", settings={"percent": -12.3})
+        if step == 15:
+            inside.ask("DELETE", "/sim/faults")
+        last, daily, minutes, trades = seen_of_a_stock(inside)
+        told.append((last["t"], last["p"]))
+        assert (trades[-1]["t"], trades[-1]["p"]) == told[-1]
+        assert daily["c"] == last["p"]
+        assert daily["l"] == min(one["p"] for one in trades)
+        assert daily["h"] == max(one["p"] for one in trades)
+        for bar in minutes:
+            inner = [one["p"] for one in trades if one["t"][:16] == bar["t"][:16]]
+            assert bar["l"] <= min(inner[-1:]) <= bar["h"]
+            assert all(round(bar[key], 2) == bar[key] for key in "ohlc")
+        inside.pass_time(20)
+    listed = [(one["t"], one["p"]) for one in seen_of_a_stock(inside)[3]]
+    assert set(told) <= set(listed)
+    assert 0.85 < told[6][1] / told[4][1] < 0.9
+    assert 1.1 < told[16][1] / told[14][1] < 1.2
+
+
 @pytest.mark.skipif(
     not hasattr(Exchange, "bust_fill"), reason="this exchange cannot take back a trade"
 )
