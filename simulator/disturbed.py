@@ -57,14 +57,19 @@ class Disturbed:
     def chain(self, underlying: str, now: int) -> Chain | None:
         if not self._is_disturbed():
             return self._market.chain(underlying, now)
-        seen = now
-        for kind in (FaultKind.STALE, FaultKind.HALT):
-            fault = self._in_force(kind, underlying, now)
-            if fault is not None:
-                seen = min(seen, _last_moment(fault, now))
+        halt = self._in_force(FaultKind.HALT, underlying, now)
+        seen = now if halt is None else _last_moment(halt, now)
+        stale = self._in_force(FaultKind.STALE, underlying, now)
+        is_alone = stale is not None and is_option_symbol(stale.symbol)
+        older = seen if stale is None else min(seen, _last_moment(stale, now))
+        if not is_alone:
+            seen = older
         chain = self._market.chain(underlying, seen)
         if chain is None:
             return None
+        if stale is not None and is_alone:
+            before = self._market.chain(underlying, older)
+            chain = disturbances.with_older(chain, before, stale.symbol)
         gap = self._gap(underlying, seen)
         faults = [f for k in ON_ROWS if (f := self._in_force(k, underlying, now)) is not None]
         if gap == 1 and not faults:
@@ -95,6 +100,11 @@ class Disturbed:
             return None
         changes = [at for at in self._changes(underlying, last[0]) if at <= seen]
         return max([last[0], *changes]), money(last[1], self._gap(underlying, seen))
+
+    def quoted_at(self, underlying: str, now: int) -> int:
+        fault = self._in_force(FaultKind.STALE, underlying, now)
+        is_its = fault is not None and fault.symbol == underlying
+        return _last_moment(fault, now) if fault is not None and is_its else now
 
     def moments(self, underlying: str, start: int, end: int) -> list[int]:
         found = self._market.moments(underlying, start, end)

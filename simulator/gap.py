@@ -58,7 +58,15 @@ def moved_chain(chain: Chain, by: float) -> Chain:
             column[rows] = np.interp(at, strikes, chain.greeks[name][rows]) * grown
     bid = np.where(bid > 0, bid, np.nan)
     ask = np.where(ask > 0, ask, np.where(np.isnan(ask), np.nan, 0.01))
-    return replace(chain, bid=bid, ask=ask, vol=vol, greeks=greeks)
+    return replace(
+        chain,
+        bid=bid,
+        ask=ask,
+        bid_size=np.where(np.isnan(bid), 0, np.maximum(chain.bid_size, 1)),
+        ask_size=np.where(np.isnan(ask), 0, np.maximum(chain.ask_size, 1)),
+        vol=vol,
+        greeks=greeks,
+    )
 
 
 def _groups(chain: Chain) -> list[tuple[np.typing.NDArray[np.intp], Floats, float]]:

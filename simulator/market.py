@@ -157,6 +157,9 @@ class Market(Protocol):
     def spot(self, underlying: str, now: int) -> tuple[int, Decimal] | None:
         """When and what the stock last was; None before its first price."""
 
+    def quoted_at(self, underlying: str, now: int) -> int:
+        """The moment whose price the stock's quotes are about now."""
+
     def moments(self, underlying: str, start: int, end: int) -> list[int]:
         """When the stock had a new price in [start, end], in order."""
 
@@ -196,7 +199,7 @@ def quote_of(market: Market, symbol: str, now: int) -> Quote | None:
     if contract is not None:
         chain = market.chain(contract.underlying, now)
         return chain.quote(symbol) if chain is not None else None
-    spot = market.spot(symbol, now)
+    spot = market.spot(symbol, market.quoted_at(symbol, now))
     if spot is None:
         return None
     price = spot[1].quantize(Decimal("0.01"))

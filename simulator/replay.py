@@ -107,6 +107,9 @@ class Replay:
                 return int(recording.spot_at[row]), price
         return None
 
+    def quoted_at(self, underlying: str, now: int) -> int:
+        return now
+
     def moments(self, underlying: str, start: int, end: int) -> list[int]:
         found: list[int] = []
         for recording in self._recordings.get(underlying, []):

@@ -396,6 +396,20 @@ def test_orders_and_positions_appear_that_no_client_asked_for(door):
     assert (door.fired("hand_order"), door.fired("hand_position")) == (1, 2)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 5, 7, 1000])
+def test_no_copy_of_a_contract_that_is_listed_twice_gets_lost_between_pages(inside, limit):
+    inside.arm("duplicated", settings={"every": 2})
+    query = {"expiration_date": "2026-12-18", "limit": 1000, "type": "put"}
+    whole = inside.get("/v2/options/contracts", **query)["option_contracts"]
+    query |= {"limit": limit}
+    found, token = [], ""
+    while token is not None:
+        page = inside.get("/v2/options/contracts", **query, page_token=token)
+        found += page["option_contracts"]
+        token = page["next_page_token"]
+    assert found == whole
+
+
 @pytest.mark.parametrize("times", [0, 3])
 def test_what_happens_by_itself_again_and_again_does_so_once_a_minute(inside, times):
     settings = {"qty": 1, "price": 200}

@@ -12,6 +12,7 @@ from simulator import happenings
 from simulator.disturbed import Disturbed
 from simulator.exchange import Exchange
 from simulator.faults import Fault, FaultKind, Faults
+from simulator.market import quote_of
 from simulator.sessions import Sessions
 from simulator.synthetic import Synthetic
 from simulator.times import MINUTE, new_york_moment
@@ -175,3 +176,26 @@ def test_a_jump_after_an_early_close_does_not_change_what_is_exercised():
         happenings.advance(exchange, close + 24 * 60 * MINUTE)
         held.append(exchange.book.qty("SPY"))
     assert held == [100, 100]
+
+
+@pytest.mark.parametrize("percent", [-20, 15])
+def test_after_a_jump_every_side_that_is_quoted_has_a_size_and_no_other_has(percent):
+    market, _ = disturbed(FaultKind.GAP, at=NOW, settings={"percent": percent})
+    chain = market.chain("AAPL", NOW)
+    assert ((chain.ask_size > 0) == ~np.isnan(chain.ask)).all()
+    assert ((chain.bid_size > 0) == ~np.isnan(chain.bid)).all()
+
+
+def test_one_contract_alone_is_stale_and_a_stock_that_is_named_is_stale_itself():
+    before = NOW - 30 * MINUTE
+    symbol = PLAIN.contracts[10].symbol
+    market, _ = disturbed(FaultKind.STALE, symbol=symbol, settings={"seconds": 1800})
+    chain = market.chain("AAPL", NOW)
+    assert quote_of(market, symbol, NOW) == quote_of(MARKET, symbol, before)
+    assert chain.quote(PLAIN.contracts[11].symbol) == PLAIN.quote(PLAIN.contracts[11].symbol)
+    assert (chain.at != PLAIN.at).sum() == 1
+    assert quote_of(market, "AAPL", NOW) == quote_of(MARKET, "AAPL", NOW)
+    market, _ = disturbed(FaultKind.STALE, symbol="AAPL", settings={"seconds": 1800})
+    assert market.chain("AAPL", NOW) is MARKET.chain("AAPL", before)
+    assert quote_of(market, "AAPL", NOW) == quote_of(MARKET, "AAPL", before)
+    assert market.spot("AAPL", NOW) == MARKET.spot("AAPL", NOW)
