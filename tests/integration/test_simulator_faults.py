@@ -18,6 +18,7 @@ from simulator.exchange import Exchange
 from simulator.faults import FaultKind
 from simulator.in_process import InProcess
 from simulator.sessions import Sessions
+from simulator.streams import StreamRefused, Streams
 from simulator.symbols import is_option_symbol
 from simulator.synthetic import Synthetic
 from simulator.times import MINUTE, SECOND, new_york_moment
@@ -462,6 +463,17 @@ def test_faults_that_make_no_sense_are_refused_and_nothing_is_armed(inside):
         {"kind": "slow", "settings": {"seconds": "NaN"}},
         {"kind": "slow", "at": "soon"},
         {"kind": "slow", "colour": "red"},
+        *({"kind": kind, "settings": {"status": 0}} for kind in ("error_before", "stream_refuse")),
+        *({"kind": "error_after", "settings": {"status": s}} for s in (42, 200, 204, 499, 501, -5)),
+        *({"kind": "stream_refuse", "settings": {"status": s}} for s in (200, 101, 700, -1, 404.5)),
+        {"kind": "closed_before", "settings": {"seconds": 3}},
+        {"kind": "hand_position", "symbol": "AAPL", "settings": {"qty": 1.5}},
+        *(
+            {"kind": "stale", "symbol": symbol}
+            for symbol in ("XXXX", "aapl", "XXXX261218P00200000")
+        ),
+        {"kind": "missing", "symbol": "AAPL261218P00200001"},
+        {"kind": "stream_reorder", "method": "fill"},
         [{"kind": "slow"}, 7],
         "slow",
     ]
@@ -471,6 +483,28 @@ def test_faults_that_make_no_sense_are_refused_and_nothing_is_armed(inside):
         assert answer.json()["message"]
     assert inside.get("/sim/faults")["armed"] == []
     assert inside.ask("DELETE", "/sim/faults", kind="nothing").status_code == 400
+
+
+def test_half_a_contract_cannot_be_booked_by_hand(inside):
+    body = {"symbol": "AAPL", "qty": 1.5, "price": 200}
+    assert inside.ask("POST", "/sim/positions", body).status_code == 400
+    assert inside.get("/v2/positions") == []
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+def test_a_stream_is_refused_with_any_status_of_an_error(inside, status):
+    inside.arm("stream_refuse", settings={"status": status})
+    with pytest.raises(StreamRefused) as refused:
+        Streams(inside.exchange).subscribe("/stream")
+    assert refused.value.status == status
+
+
+def test_an_order_that_is_not_found_is_named_as_it_was_asked_for(inside):
+    inside.ask("POST", "/v2/orders", single(inside, "0.05", client_order_id="mine"))
+    inside.arm("not_found")
+    answer = inside.ask("GET", "/v2/orders:by_client_order_id", client_order_id="mine")
+    assert answer.status_code == 404
+    assert answer.json()["message"] == "order not found for mine"
 
 
 def test_armed_faults_can_be_taken_back(inside):
