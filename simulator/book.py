@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID, uuid5
 
+from simulator.bonds import Bond
 from simulator.margin import Lot
 from simulator.states import FINAL
 from simulator.symbols import Contract, account_id, asset_id
@@ -57,6 +58,12 @@ class Order:
     status_before: str = ""
     successor: "Order | None" = None
     is_waiting: bool = False  # for the order that it is to replace
+    bond: Bond | None = field(default=None, compare=False)
+
+    @property
+    def is_held(self) -> bool:
+        """Another order has to end before it works."""
+        return self.bond is not None and self.bond.holds(self)
 
     @property
     def is_open(self) -> bool:
@@ -214,10 +221,15 @@ class Book:
         return self.exercising.get(symbol, 0) + sum(
             leg.leaves
             for order in self.working.values()
-            if not order.is_waiting
+            if not order.is_waiting and not order.is_held
             for leg in order.executed()
             if leg.symbol == symbol and leg.signed_qty() * held < 0
         )
+
+    def free(self, symbol: str, *, without: Order) -> int:
+        """What is held and not promised to another order than this one."""
+        busy = self.held_for_orders(symbol)
+        return abs(self.qty(symbol)) - busy + (0 if without.is_held else without.leaves)
 
     def position(self, symbol_or_id: str) -> Position | None:
         by_symbol = self.positions.get(symbol_or_id)

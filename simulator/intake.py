@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import gcd
 
+from simulator.exits import BOUND, parse_bound
 from simulator.refusal import bad_parameter, forbidden, malformed, unprocessable
 from simulator.switches import Switches
 from simulator.symbols import is_option_symbol
@@ -14,7 +15,7 @@ CLIENT_ORDER_ID_CHARACTERS_MAX = 128
 QTY_MAX = 1_000_000
 SIDES = ("buy", "sell")
 INTENTS = ("buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close")
-ORDER_CLASSES = ("simple", "mleg", "bracket", "oco", "oto")
+ORDER_CLASSES = ("simple", "mleg", *BOUND)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,10 +33,15 @@ class OrderAsk:
     """`terms.limit_price` is net per unit for several legs, negative for a credit."""
 
     client_order_id: str | None
-    is_multileg: bool
+    order_class: str = "simple"
     qty: int
     terms: Terms
     legs: tuple[LegAsk, ...]
+    bound: tuple[Terms, ...] = ()  # of the orders that are bound to it
+
+    @property
+    def is_multileg(self) -> bool:
+        return self.order_class == "mleg"
 
     @property
     def type(self) -> str:
@@ -55,29 +61,34 @@ def parse(body: object, switches: Switches) -> OrderAsk:
     if not isinstance(body, Mapping):
         raise malformed("request body must be a JSON object")
     order_class = choice(body, "order_class", ORDER_CLASSES, "simple")
-    is_multileg = order_class == "mleg"
-    legs = _legs(body) if is_multileg else (_single(body),)
+    legs = _legs(body) if order_class == "mleg" else (_single(body),)
     kind: Kind = "stock"
     if any(is_option_symbol(leg.symbol) for leg in legs):
-        kind = "mleg" if is_multileg else "option"
+        kind = "mleg" if order_class == "mleg" else "option"
     _check_class(body, order_class, kind)
     qty = _qty(body, legs[0].symbol, kind)
+    terms: tuple[Terms, ...]
+    if order_class in BOUND:
+        terms = parse_bound(body, order_class, switches)
+    else:
+        terms = (parse_terms(body, kind, switches),)
     return OrderAsk(
         client_order_id=client_order_id(body),
-        is_multileg=is_multileg,
+        order_class=order_class,
         qty=qty,
-        terms=parse_terms(body, kind, switches),
+        terms=terms[0],
         legs=legs,
+        bound=terms[1:],
     )
 
 
 def _check_class(body: Mapping[str, object], order_class: str, kind: Kind) -> None:
-    """Brackets and their like: never for contracts, and not simulated for shares."""
-    complex_keys = [key for key in ("take_profit", "stop_loss") if body.get(key) is not None]
-    if order_class in {"simple", "mleg"} and not complex_keys:
-        return
-    what = "options trading" if kind != "stock" else "stocks by this simulator"
-    raise unprocessable(f"complex orders not supported for {what}")
+    """Brackets and their like are for shares only, and exits for them only."""
+    has_exits = body.get("take_profit") is not None or body.get("stop_loss") is not None
+    if kind != "stock" and (order_class in BOUND or has_exits):
+        raise unprocessable("complex orders not supported for options trading")
+    if has_exits and order_class not in BOUND:
+        raise unprocessable("take_profit and stop_loss need order_class bracket, oco or oto")
 
 
 def _legs(body: Mapping[str, object]) -> tuple[LegAsk, ...]:

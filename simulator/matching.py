@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import ROUND_UP, Decimal
 
-from simulator import chance, fills, tricks
+from simulator import bonds, chance, fills, tricks
 from simulator.book import Activity, Order
 from simulator.desk import Desk
 from simulator.increments import is_unwanted
@@ -13,7 +13,7 @@ from simulator.times import MINUTE, utc
 from simulator.updates import Execution
 
 STOPS = frozenset({"stop", "stop_limit", "trailing_stop"})
-FILLABLE = frozenset({"new", "partially_filled", "pending_cancel", "pending_replace"})
+FILLABLE = frozenset({"held", "new", "partially_filled", "pending_cancel", "pending_replace"})
 ONE_CHANCE = frozenset({"ioc", "fok", "opg"})
 
 
@@ -30,7 +30,7 @@ def arrive(desk: Desk, order: Order) -> None:
 
 def meet(desk: Desk, order: Order) -> None:
     """Fill what can be filled at this moment."""
-    if order.status not in FILLABLE or not _is_its_time(desk, order) or not _is_awake(desk, order):
+    if not _is_ready(desk, order):
         return
     if tricks.is_halted(desk.market, order, desk.now):
         return
@@ -49,6 +49,14 @@ def meet(desk: Desk, order: Order) -> None:
         execute(desk, order, part.units, prices)
     if part.ends and order.is_open:
         desk.move(order, "canceled")
+
+
+def _is_ready(desk: Desk, order: Order) -> bool:
+    if order.status not in FILLABLE or not _is_its_time(desk, order):
+        return False
+    if order.is_held and not _takes_over(desk, order):
+        return False
+    return _is_awake(desk, order)
 
 
 def _part(desk: Desk, order: Order, offers: Sequence[fills.Offer]) -> tricks.Part:
@@ -82,6 +90,19 @@ def _is_awake(desk: Desk, order: Order) -> bool:
     stop = order.stop_price
     order.is_triggered = stop is not None and (mark >= stop if buys else mark <= stop)
     return order.is_triggered
+
+
+def _takes_over(desk: Desk, order: Order) -> bool:
+    """A held stop works as soon as its price is reached, once the entry is filled."""
+    bond = order.bond
+    if bond is None or order.status != "held" or order.type not in STOPS:
+        return False
+    if bond.has_entry and bond.chain[0].is_open:
+        return False
+    if tricks.is_halted(desk.market, order, desk.now) or not _is_awake(desk, order):
+        return False
+    bonds.take_over(desk, order)
+    return True
 
 
 def _prices(

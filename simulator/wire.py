@@ -150,6 +150,7 @@ def order(made: Order, *, nested: bool = True) -> Json:
     """An order with its legs, or a leg."""
     is_parent = bool(made.legs)
     is_leg = made.ratio is not None
+    legs = made.legs or (made.bond.legs_of(made) if made.bond is not None else ())
     shown: Json = {
         "id": made.id,
         "client_order_id": made.client_order_id,
@@ -179,7 +180,7 @@ def order(made: Order, *, nested: bool = True) -> Json:
         "stop_price": _price(made.stop_price),
         "status": made.status,
         "extended_hours": made.extended_hours,
-        "legs": [order(leg) for leg in made.legs] if is_parent and nested else None,
+        "legs": [order(leg) for leg in legs] if legs and nested else None,
         "trail_percent": _price(made.trail_percent),
         "trail_price": _price(made.trail_price),
         "hwm": _price(made.hwm),

@@ -482,7 +482,7 @@ def test_auction_orders_fill_at_the_opening_and_at_the_closing_only():
         (shares("buy", qty=None, notional="100"), 403, 40310000),
         (shares("buy", notional="100"), 422, 40010001),
         (shares("buy", extended_hours=True), 422, 42210000),
-        (shares("buy", order_class="bracket"), 422, 42210000),
+        (shares("buy", order_class="bracket"), 422, 40010001),
         (shares("buy", take_profit={"limit_price": "700"}), 422, 42210000),
         (shares("buy", qty=1_000_001), 422, 42210000),
         (shares("buy", qty=1_000), 403, 40310000),
