@@ -6,13 +6,14 @@ from decimal import Decimal
 from math import gcd
 
 from simulator.exits import BOUND, parse_bound
-from simulator.refusal import bad_parameter, forbidden, malformed, unprocessable
+from simulator.refusal import bad_parameter, malformed, unprocessable
 from simulator.switches import Switches
 from simulator.symbols import is_option_symbol
-from simulator.terms import Kind, Terms, choice, number, parse_terms
+from simulator.terms import Body, Kind, Terms, choice, number, parse_terms
 
 CLIENT_ORDER_ID_CHARACTERS_MAX = 128
 QTY_MAX = 1_000_000
+DECIMALS_MAX = 9
 SIDES = ("buy", "sell")
 INTENTS = ("buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close")
 ORDER_CLASSES = ("simple", "mleg", *BOUND)
@@ -34,7 +35,8 @@ class OrderAsk:
 
     client_order_id: str | None
     order_class: str = "simple"
-    qty: int
+    qty: Decimal
+    notional: Decimal | None = None  # USD; qty is what that may buy
     terms: Terms
     legs: tuple[LegAsk, ...]
     bound: tuple[Terms, ...] = ()  # of the orders that are bound to it
@@ -66,7 +68,7 @@ def parse(body: object, switches: Switches) -> OrderAsk:
     if any(is_option_symbol(leg.symbol) for leg in legs):
         kind = "mleg" if order_class == "mleg" else "option"
     _check_class(body, order_class, kind)
-    qty = _qty(body, legs[0].symbol, kind)
+    qty, notional = _qty(body, kind)
     terms: tuple[Terms, ...]
     if order_class in BOUND:
         terms = parse_bound(body, order_class, switches)
@@ -76,6 +78,7 @@ def parse(body: object, switches: Switches) -> OrderAsk:
         client_order_id=client_order_id(body),
         order_class=order_class,
         qty=qty,
+        notional=notional,
         terms=terms[0],
         legs=legs,
         bound=terms[1:],
@@ -165,24 +168,42 @@ def client_order_id(body: Mapping[str, object]) -> str | None:
     return given
 
 
-def _qty(body: Mapping[str, object], symbol: str, kind: Kind) -> int:
+def _qty(body: Body, kind: Kind) -> tuple[Decimal, Decimal | None]:
+    """How many; and how many USD, for which a quantity is found when there is a price."""
     if body.get("notional") is not None:
         if kind != "stock":
             raise unprocessable("notional not supported for options trading")
         if body.get("qty") is not None:
             raise bad_parameter("only one of qty or notional is accepted")
-        number(body["notional"], "notional")
-        raise _not_fractionable(symbol)
-    qty = number(body.get("qty"), "qty")
-    if qty <= 0:
-        raise bad_parameter("qty must be > 0")
-    if qty != qty.to_integral_value():
-        raise _not_fractionable(symbol) if kind == "stock" else unprocessable("qty must be integer")
+        notional = _positive(body, "notional")
+        _check_parts(body)
+        if body.get("type") != "market":
+            raise unprocessable("notional orders must be market orders")
+        return Decimal(0), notional
+    qty = _positive(body, "qty")
+    if qty % 1:
+        if kind != "stock":
+            raise unprocessable("qty must be integer")
+        _check_parts(body)
     if qty > QTY_MAX:
         raise unprocessable("qty is above the limit")
-    return int(qty)
+    return qty, None
 
 
-def _not_fractionable(symbol: str) -> Exception:
-    """No asset of this simulator is."""
-    return forbidden(f'asset "{symbol}" is not fractionable')
+def _positive(body: Body, key: str) -> Decimal:
+    found = number(body.get(key), key)
+    if found <= 0:
+        raise bad_parameter(f"{key} must be > 0")
+    if found != round(found, DECIMALS_MAX):
+        raise bad_parameter(f"{key} must have no more than {DECIMALS_MAX} decimals")
+    return found.normalize() + 0
+
+
+def _check_parts(body: Body) -> None:
+    """What may be asked of parts of a share."""
+    if body.get("time_in_force") != "day":
+        raise unprocessable("fractional orders must be DAY orders")
+    if body.get("order_class") not in {None, "", "simple"}:
+        raise unprocessable("fractional orders must be simple orders")
+    if body.get("type") == "trailing_stop":
+        raise unprocessable("fractional orders must not be trailing stop orders")

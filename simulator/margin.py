@@ -13,6 +13,7 @@ from decimal import Decimal
 from simulator.symbols import Right
 
 SHARES = 100  # a contract
+ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +23,7 @@ class Lot:
     right: Right
     strike: Decimal
     expiration: date
-    qty: int
+    qty: Decimal
 
 
 def maintenance(lots: Sequence[Lot]) -> Decimal:
@@ -34,7 +35,7 @@ def maintenance(lots: Sequence[Lot]) -> Decimal:
     return -worst * SHARES
 
 
-def uncovered(lots: Iterable[Lot], right: Right) -> int:
+def uncovered(lots: Iterable[Lot], right: Right) -> Decimal:
     """Short contracts of one right that no long one covers.
 
     A long contract covers one short contract that does not outlive it.
@@ -42,20 +43,19 @@ def uncovered(lots: Iterable[Lot], right: Right) -> int:
     held = [lot for lot in lots if lot.right == right]
     return max(
         (
-            -sum(lot.qty for lot in held if lot.qty < 0 and lot.expiration >= end)
-            - sum(lot.qty for lot in held if lot.qty > 0 and lot.expiration >= end)
+            -sum((lot.qty for lot in held if lot.expiration >= end), ZERO)
             for end in {lot.expiration for lot in held}
         ),
-        default=0,
+        default=ZERO,
     )
 
 
-def without_covered_calls(lots: Sequence[Lot], shares: int) -> list[Lot]:
+def without_covered_calls(lots: Sequence[Lot], shares: Decimal) -> list[Lot]:
     """The lots less the uncovered short calls that held shares stand for."""
-    left = min(max(uncovered(lots, "call"), 0), max(shares, 0) // SHARES)
+    left = min(max(uncovered(lots, "call"), ZERO), max(shares, ZERO) // SHARES)
     kept = []
     for lot in sorted(lots, key=lambda lot: (-lot.strike, lot.expiration)):
-        taken = min(left, -lot.qty) if lot.right == "call" and lot.qty < 0 else 0
+        taken = min(left, -lot.qty) if lot.right == "call" and lot.qty < 0 else ZERO
         left -= taken
         if lot.qty + taken:
             kept.append(
@@ -69,7 +69,7 @@ def without_covered_calls(lots: Sequence[Lot], shares: int) -> list[Lot]:
     return kept
 
 
-def _worst(rows: Sequence[tuple[Decimal, Right, date, int]]) -> Decimal:
+def _worst(rows: Sequence[tuple[Decimal, Right, date, Decimal]]) -> Decimal:
     """The least payoff in USD a share over stock prices of zero and the strikes, at most 0.
 
     One walk from low to high strikes: the payoff is straight between them.

@@ -130,7 +130,7 @@ def _legs_apart(exchange: Exchange, nanoseconds: int) -> Exchange:
 def _unfill(order: Order, status: str) -> None:
     order.status = status
     order.filled_at = None
-    order.filled_qty = 0
+    order.filled_qty = Decimal(0)
     order.filled_usd = Decimal(0)
 
 

@@ -43,6 +43,8 @@ def replace(desk: Desk, order_id: str, body: object) -> Order:
     _check_replaceable(desk, old)
     if not isinstance(body, Mapping):
         raise malformed("request body must be a JSON object")
+    if old.notional is not None:
+        raise unprocessable("notional orders cannot be replaced")
     ask = parse(_merged(old, body), desk.switches)
     if ask.qty <= old.filled_qty:
         raise unprocessable("qty must exceed filled_qty")
@@ -158,7 +160,7 @@ def _as_asked(old: Order) -> dict[str, object]:
         "type": old.type,
         "time_in_force": old.time_in_force,
         "extended_hours": old.extended_hours,
-        "qty": str(old.qty),
+        "qty": plain(old.qty),
     } | {key: plain(price) for key, price in prices.items() if price is not None}
     if not old.legs:
         return shown | {"symbol": old.symbol, "side": old.side, "position_intent": old.intent}

@@ -1,10 +1,11 @@
 """From what a client asks for to an order that has passed every check."""
 
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from datetime import date
 from decimal import Decimal
 
-from simulator import bonds, checks, exits, permits, timetable
+from simulator import bonds, checks, exits, parts, permits, timetable
 from simulator.accounting import figures
 from simulator.book import Book, Order
 from simulator.desk import Desk
@@ -41,6 +42,10 @@ def admit(desk: Desk, ask: OrderAsk, book: Book, *, freed_usd: Decimal = Decimal
     check_auctions(ask, desk.session, desk.now)
     check_increment(ask, contracts[0], desk.switches)
     intents = checks.find_intents(ask, book)
+    price = parts.price_of(ask, desk.quote(ask.legs[0].symbol))
+    parts.check_parts(ask, intents, price, book)
+    if ask.notional is not None and price is not None:
+        ask = changed(ask, qty=parts.shares_for(ask.notional, price))
     check_exits(desk, ask, intents)
     permits.check_level(ask, intents, permits.options_level(book, desk.switches))
     permits.check_short_shares(ask, intents, book)
@@ -178,6 +183,7 @@ def _blank(desk: Desk, ask: OrderAsk, terms: Terms, client_order_id: str | None)
         type=terms.type,
         time_in_force=terms.time_in_force,
         qty=ask.qty,
+        notional=ask.notional,
         limit_price=terms.limit_price,
         stop_price=terms.stop_price,
         trail_price=terms.trail_price,

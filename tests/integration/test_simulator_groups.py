@@ -1,4 +1,4 @@
-"""Brackets and their like, driven by the unmodified alpaca-py client."""
+"""Brackets and their like, and parts of a share, driven by the unmodified alpaca-py client."""
 
 import json
 import warnings
@@ -13,6 +13,7 @@ with warnings.catch_warnings():
     from alpaca.trading.client import TradingClient
     from alpaca.trading.enums import OrderClass, OrderSide, OrderStatus, OrderType, TimeInForce
     from alpaca.trading.requests import (
+        ClosePositionRequest,
         GetOrdersRequest,
         LimitOrderRequest,
         MarketOrderRequest,
@@ -103,3 +104,17 @@ def test_the_client_reads_why_a_bracket_is_refused(trading):
         "message": "stop_loss.stop_price must be <= base_price - 0.01",
         "base_price": "100",
     }
+
+
+def test_parts_of_a_share_are_bought_for_dollars_and_closed(trading):
+    order = MarketOrderRequest(
+        symbol="AAPL", notional=100.5, side=OrderSide.BUY, time_in_force=TimeInForce.DAY
+    )
+    made = trading.submit_order(order)
+    assert (made.notional, made.qty) == ("100.5", None)
+    assert trading.get_order_by_id(made.id).status == OrderStatus.FILLED
+    assert 0 < float(trading.get_open_position("AAPL").qty) < 1
+    assert trading.get_account().cash == "99899.5"
+    trading.close_position("AAPL", ClosePositionRequest(percentage="25"))
+    trading.close_position("AAPL")
+    assert trading.get_all_positions() == []

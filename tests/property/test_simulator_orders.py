@@ -137,6 +137,13 @@ class Clients(RuleBasedStateMachine):
         body |= {extra[kind]: "1" if kind == "trailing_stop" else price} if kind in extra else {}
         self.ask(routes_orders.place, body=body)
 
+    @rule(side=sides, many=st.sampled_from([("qty", "0.5"), ("qty", "2.25"), ("notional", "150")]),
+          kind=st.sampled_from(["market", "market", "limit", "stop"]))  # fmt: skip
+    def parts(self, side, many, kind):
+        body = {"symbol": "SPY", "side": side, "type": kind, "time_in_force": "day"}
+        prices = {"limit": {"limit_price": "600"}, "stop": {"stop_price": "600"}}
+        self.ask(routes_orders.place, body=body | dict([many]) | prices.get(kind, {}))
+
     @rule(group=st.sampled_from(["oco", "oto", "oto", "bracket", "bracket"]), side=sides,
           qty=st.sampled_from([1, 5, 60]), base=st.sampled_from([None, None, "560", "640"]),
           gap=gaps, stop=st.sampled_from([STOP_LIMIT[:1], STOP_LIMIT]))  # fmt: skip
@@ -233,7 +240,7 @@ class Clients(RuleBasedStateMachine):
             change = done.qty
             if done.kind == "FILL":
                 change = done.qty if done.side == "buy" else -done.qty
-                cash -= done.price * change * (1 if done.symbol == "SPY" else 100)
+                cash -= round(done.price * change * (1 if done.symbol == "SPY" else 100), 2)
             else:
                 cash += done.net_usd or 0
             held[done.symbol] = held.get(done.symbol, 0) + change
@@ -257,7 +264,8 @@ class Clients(RuleBasedStateMachine):
                 self.filled[each.id] = each.filled_qty
                 assert (each.filled_qty == each.qty) == (each.status == "filled")
                 assert each.status == parent.status
-                assert (each.leaves, each.qty) >= (0, 1)
+                assert each.leaves >= 0 < each.qty
+                assert each.symbol == "SPY" or each.qty % 1 == 0
             for each in parent.executed():
                 assert done.get(each.id, 0) == each.filled_qty
                 assert each.filled_qty == parent.filled_qty * (each.ratio or 1)
@@ -299,7 +307,7 @@ class Clients(RuleBasedStateMachine):
         told = {}
         for update in self.events:
             told[update.order.id] = told.get(update.order.id, 0) + sum(
-                e.qty // (e.order.ratio or 1) for e in update.executions[:1]
+                e.qty / (e.order.ratio or 1) for e in update.executions[:1]
             )
         for order in self.broker.book.orders.values():
             assert told.get(order.id, 0) == order.filled_qty

@@ -478,8 +478,6 @@ def test_auction_orders_fill_at_the_opening_and_at_the_closing_only():
         (shares("buy", "trailing_stop"), 422, 40010001),
         (shares("buy", "trailing_stop", trail_price="1", trail_percent="1"), 422, 40010001),
         (shares("buy", "stop", "ioc", stop_price="1"), 422, 42210000),
-        (shares("buy", qty="0.5"), 403, 40310000),
-        (shares("buy", qty=None, notional="100"), 403, 40310000),
         (shares("buy", notional="100"), 422, 40010001),
         (shares("buy", extended_hours=True), 422, 42210000),
         (shares("buy", order_class="bracket"), 422, 40010001),
