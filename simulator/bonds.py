@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, slots=True, eq=False, repr=False)
 class Bond:
-    """`parent` is shown with the others as its legs; the first of the chain, with or without entry.
+    """The first of the chain is shown as the parent of the others.
 
     is_over: the stop has taken over, and what happens to one means nothing to the other.
     """
