@@ -17,6 +17,7 @@ from simulator.symbols import Right
 
 SHARES = 100  # that premium and strike of a contract are counted for
 CENT = Decimal("0.01")
+ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,11 +27,11 @@ class Lot:
     right: Right
     strike: Decimal
     expiration: date
-    qty: int
+    qty: Decimal
     size: int = SHARES  # shares that one contract delivers
 
     @property
-    def shares(self) -> int:
+    def shares(self) -> Decimal:
         """That all of them deliver."""
         return self.qty * self.size
 
@@ -49,7 +50,7 @@ def maintenance(lots: Sequence[Lot]) -> Decimal:
     return (-worst).quantize(CENT)  # bends of unlike sizes have no end of decimals
 
 
-def uncovered(lots: Iterable[Lot], right: Right) -> int:
+def uncovered(lots: Iterable[Lot], right: Right) -> Decimal:
     """Shares of short contracts of one right that no long one covers.
 
     A long contract covers a short one that does not outlive it, share for share.
@@ -57,22 +58,22 @@ def uncovered(lots: Iterable[Lot], right: Right) -> int:
     held = [lot for lot in lots if lot.right == right]
     return max(
         (
-            -sum(lot.shares for lot in held if lot.expiration >= end)
+            -sum((lot.shares for lot in held if lot.expiration >= end), ZERO)
             for end in {lot.expiration for lot in held}
         ),
-        default=0,
+        default=ZERO,
     )
 
 
-def without_covered_calls(lots: Sequence[Lot], shares: int) -> list[Lot]:
+def without_covered_calls(lots: Sequence[Lot], shares: Decimal) -> list[Lot]:
     """The lots less the uncovered short calls that held shares stand for."""
-    left, bare = max(shares, 0), max(uncovered(lots, "call"), 0)
+    left, bare = max(shares, ZERO), max(uncovered(lots, "call"), ZERO)
     kept = []
     for lot in sorted(lots, key=lambda lot: (-lot.bend, lot.expiration)):
-        taken = 0
+        taken = ZERO
         if lot.right == "call" and lot.qty < 0:
-            taken = min(left // lot.size, -lot.qty, -(-bare // lot.size))
-        left, bare = left - taken * lot.size, max(bare - taken * lot.size, 0)
+            taken = min(left // lot.size, -lot.qty, (bare + lot.size - 1) // lot.size)
+        left, bare = left - taken * lot.size, max(bare - taken * lot.size, ZERO)
         if lot.qty + taken:
             kept.append(replace(lot, qty=lot.qty + taken) if taken else lot)
     return kept
