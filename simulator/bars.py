@@ -1,10 +1,11 @@
 """Bars of any length out of shorter ones, and prices adjusted for what happened since."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import Final
 
 from simulator.filters import BadQuery
@@ -73,12 +74,11 @@ def parse_timeframe(text: str) -> Timeframe:
     return Timeframe(kind=kind, count=int(found.group(1)))
 
 
-def grouped(bars: Sequence[Bar], timeframe: Timeframe) -> list[Bar]:
-    """Every bar of the length asked for that holds at least one of `bars`, in their order."""
-    groups: dict[int, list[Bar]] = {}
-    for bar in bars:
-        groups.setdefault(timeframe.begin(bar.at), []).append(bar)
-    return [_joined(at, group) for at, group in groups.items()]
+def grouped(bars: Iterable[Bar], timeframe: Timeframe) -> Iterator[Bar]:
+    """Every bar of the length asked for that holds at least one of `bars`, as they come: oldest
+    first, or newest first."""
+    for at, group in groupby(bars, lambda bar: timeframe.begin(bar.at)):
+        yield _joined(at, sorted(group, key=lambda bar: bar.at))
 
 
 def _joined(at: int, group: Sequence[Bar]) -> Bar:

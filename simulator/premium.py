@@ -33,6 +33,9 @@ class Terms:
     dividends: Sequence[tuple[int, float]]
     shape: Shape
 
+    def only(self, rows: slice) -> "Terms":
+        return replace(self, strike=self.strike[rows], sign=self.sign[rows], close=self.close[rows])
+
 
 def inputs_at(terms: Terms, at: float, spot: float, vol: float) -> Inputs:
     """What the formula takes, at a moment, a spot and a thirty-day volatility."""
@@ -93,6 +96,7 @@ class Table:
         low, high = np.log(spots[0]), np.log(spots[1])
         count = int(np.clip(np.ceil((high - low) / NODE_SHARE) + 3, NODES_MIN, NODES_MAX))
         self._nodes = np.linspace(low, high, count) if high > low else np.array([low])
+        self._weights = CubicSpline(self._nodes, np.eye(count)) if high > low else None
         at_both = moments if moments[1] > moments[0] else moments[:1]
         self._added = np.stack([self._row(at, vol_at) for at in at_both])
         middle = float(np.exp((low + high) / 2))
@@ -143,7 +147,6 @@ class Table:
         row = columns[0] if len(columns) == 1 else columns[0] * (1 - share) + columns[1] * share
         if log_spot is None:
             return np.asarray(row)
-        if len(self._nodes) == 1:
+        if self._weights is None:
             return np.asarray(row[0])
-        weights = CubicSpline(self._nodes, np.eye(len(self._nodes)))(log_spot)
-        return np.asarray(np.tensordot(weights, row, axes=1))
+        return np.asarray(np.tensordot(self._weights(log_spot), row, axes=1))

@@ -89,6 +89,10 @@ class Replay:
             self._chains[key] = _chain(self._running(underlying, now), now)
         return self._chains[key]
 
+    def chain_of(self, contract: Contract, now: int) -> Chain | None:
+        found = self.chain(contract.underlying, now)
+        return None if found is None else found.row_of(contract.symbol)
+
     def _running(self, underlying: str, now: int) -> Recording | None:
         """The last recorded day that has opened."""
         started = self._sessions.started(now).day

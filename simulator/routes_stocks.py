@@ -1,6 +1,6 @@
 """The stock data endpoints, for several symbols and for one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from simulator import codes, wire_data
@@ -10,7 +10,7 @@ from simulator.feeds import EMPTY_FEEDS, history_until, stock_history_feed, stoc
 from simulator.filters import BadQuery, Query, choice, day, stock_symbol, stock_symbols
 from simulator.market import Bar, Quote, quote_of
 from simulator.refusal import not_found
-from simulator.series import Row, pages, window
+from simulator.series import Row, Stretch, pages, window
 from simulator.times import DAY, MINUTE, new_york_day
 
 Json = dict[str, object]
@@ -57,7 +57,7 @@ def _snapshot(exchange: Exchange, symbol: str, now: int) -> Json | None:
     bar = _minute_bar(exchange, symbol, now)
     if bar is not None:
         shown["minuteBar"] = bar
-    daily = grouped(exchange.market.daily(symbol, now), parse_timeframe("1Day"))
+    daily = list(grouped(exchange.market.daily(symbol, now), parse_timeframe("1Day")))
     for key, one in zip(("dailyBar", "prevDailyBar"), reversed(daily), strict=False):
         shown[key] = wire_data.bar(one)
     return shown
@@ -140,7 +140,7 @@ def bars(exchange: Exchange, query: Query, name: str) -> Json:
         ]
         return adjusted(found, known, kinds)
 
-    return _paged(query, name, feed, made, ("bars", wire_data.bar))
+    return _paged(query, name, (feed, bounds), made, ("bars", wire_data.bar))
 
 
 def trades(exchange: Exchange, query: Query, name: str) -> Json:
@@ -153,7 +153,7 @@ def trades(exchange: Exchange, query: Query, name: str) -> Json:
     def shown(one: Trade) -> Json:
         return wire_data.stock_trade(one.at, one.price)
 
-    return _paged(query, name, feed, made, ("trades", shown))
+    return _paged(query, name, (feed, bounds), made, ("trades", shown))
 
 
 def quotes(exchange: Exchange, query: Query, name: str) -> Json:
@@ -165,7 +165,7 @@ def quotes(exchange: Exchange, query: Query, name: str) -> Json:
         found = [quote_of(exchange.market, symbol, moment) for moment in at]
         return [quote for quote in found if quote is not None]
 
-    return _paged(query, name, feed, made, ("quotes", wire_data.stock_quote))
+    return _paged(query, name, (feed, bounds), made, ("quotes", wire_data.stock_quote))
 
 
 def _asked(exchange: Exchange, query: Query) -> tuple[str, tuple[int, int]]:
@@ -179,13 +179,18 @@ def _asked(exchange: Exchange, query: Query) -> tuple[str, tuple[int, int]]:
 def _paged(
     query: Query,
     name: str,
-    feed: str,
+    asked: tuple[str, tuple[int, int]],
     rows_of: Callable[[str], Sequence[Row]],
     kind: tuple[str, Callable[[Row], Json]],
 ) -> Json:
     """Of one symbol a list, of several a list each."""
     symbols = [stock_symbol(name)] if name else stock_symbols(query)
-    rows, token = pages(query, [] if feed in EMPTY_FEEDS else symbols, rows_of)
+    feed, bounds = asked
+
+    def taken(symbol: str, stretch: Stretch) -> Iterator[Row]:
+        return stretch.of(rows_of(symbol))
+
+    rows, token = pages(query, [] if feed in EMPTY_FEEDS else symbols, bounds, taken)
     key, show = kind
     found = {symbol: [show(one) for one in each] for symbol, each in rows.items()}
     shown: Json = {key: found, "next_page_token": token}

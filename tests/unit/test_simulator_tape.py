@@ -41,7 +41,7 @@ def test_a_trade_lies_between_the_quotes_of_its_moment_and_is_never_later_than_n
 @settings(max_examples=60, deadline=None)
 @given(contracts, moments)
 def test_the_last_trade_is_the_last_of_the_trades(contract, now):
-    listed = TAPE.prints(contract, OPEN, now)
+    listed = list(TAPE.prints(contract, OPEN, now))
     assert TAPE.latest([contract], now) == [listed[-1] if listed else None]
 
 
@@ -50,12 +50,12 @@ def test_the_last_trade_is_the_last_of_the_trades(contract, now):
 def test_what_was_once_seen_stays_whoever_asks_later_or_anew(contract, now, later):
     now, later = sorted((now, later))
     fresh = Tape(Synthetic(DAY, ["AAPL"], 7, SESSIONS), SESSIONS)
-    seen = TAPE.prints(contract, OPEN, now)
-    assert fresh.prints(contract, OPEN, later)[: len(seen)] == seen
+    seen = list(TAPE.prints(contract, OPEN, now))
+    assert list(fresh.prints(contract, OPEN, later))[: len(seen)] == seen
 
 
 def test_some_contracts_trade_often_some_rarely_and_some_never():
-    counts = {len(TAPE.prints(contract, OPEN, NOON)) for contract in CONTRACTS}
+    counts = {len(list(TAPE.prints(contract, OPEN, NOON))) for contract in CONTRACTS}
     assert counts >= {0, 3, 16}
 
 
@@ -90,7 +90,8 @@ def test_longer_bars_hold_what_their_minutes_hold(chosen, text, data):
             )
         )
     timeframe = parse_timeframe(text)
-    longer = grouped(made, timeframe)
+    longer = list(grouped(made, timeframe))
+    assert list(grouped(made[::-1], timeframe)) == longer[::-1]
     assert sum(bar.volume for bar in longer) == sum(chosen)
     assert (longer[0].open, longer[-1].close) == (made[0].open, made[-1].close)
     assert max(bar.high for bar in longer) == max(bar.high for bar in made)
