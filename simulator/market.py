@@ -163,7 +163,7 @@ class Market(Protocol):
         """The row of one contract in `chain`, without pricing the others; None: not quoted."""
 
     def spot(self, underlying: str, now: int) -> tuple[int, Decimal] | None:
-        """When and what the stock last was; None before its first price."""
+        """When and what the stock last was, in today's shares; None before its first price."""
 
     def official_close(self, underlying: str, day: date) -> Decimal | None:
         """None when it is not known; asked at or after the close of that day."""
