@@ -129,16 +129,11 @@ def bars(exchange: Exchange, query: Query, name: str) -> Json:
     timeframe = parse_timeframe(query.get("timeframe", ""))
     kinds = parse_adjustment(query.get("adjustment", ""))
     feed, bounds = _asked(exchange, query)
-    today = new_york_day(exchange.now)
 
     def made(symbol: str) -> list[Bar]:
         found = _bars(exchange, symbol, timeframe, (*bounds, history_until(exchange, feed)))
-        known = [
-            action
-            for action in exchange.market.actions(exchange.now)
-            if action.symbol == symbol and action.ex_day <= today
-        ]
-        return adjusted(found, known, kinds)
+        found = _adjusted(exchange, symbol, found, kinds) if kinds else found
+        return [bar for bar in grouped(found, timeframe) if bounds[0] <= bar.at <= bounds[1]]
 
     return _paged(query, name, (feed, bounds), made, ("bars", wire_data.bar))
 
@@ -202,14 +197,23 @@ def _paged(
 def _bars(
     exchange: Exchange, symbol: str, timeframe: Timeframe, bounds: tuple[int, int, int]
 ) -> list[Bar]:
-    """Bars that begin in [start, end], out of what is over by `latest`."""
+    """Minutes or days of the bars that begin in [start, end], out of what is over by `latest`."""
     start, end, latest = bounds
     if timeframe.is_intraday:
         last = min(timeframe.end(end) - 1, latest - MINUTE)
-        found = exchange.market.minutes(symbol, start, last + 1)
-    else:
-        found = exchange.market.daily(symbol, latest)
-    return [bar for bar in grouped(found, timeframe) if start <= bar.at <= end]
+        return exchange.market.minutes(symbol, start, last + 1)
+    return exchange.market.daily(symbol, latest)
+
+
+def _adjusted(exchange: Exchange, symbol: str, bars: list[Bar], kinds: frozenset[str]) -> list[Bar]:
+    """For what has gone ex by today."""
+    today = new_york_day(exchange.now)
+    known = [
+        action
+        for action in exchange.market.actions(exchange.now)
+        if action.symbol == symbol and action.ex_day <= today
+    ]
+    return adjusted(bars, known, kinds, exchange.market.daily(symbol, exchange.now))
 
 
 def _stood(exchange: Exchange, symbol: str, bounds: tuple[int, int]) -> list[Trade]:

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from simulator import routes_stocks
 from simulator.corporate import adjusted
 from simulator.exchange import Exchange
 from simulator.profile import read_profiles
@@ -68,6 +69,17 @@ def test_the_stock_opens_lower_by_its_dividend_and_the_action_is_announced_befor
     (action,) = paying.actions(opening)
     assert (action.kind, action.ex_day, action.rate) == ("cash dividend", MONDAY, Decimal("5.00"))
     assert action.payable_day > action.record_day
+
+
+@pytest.mark.parametrize("timeframe", ["1Min", "1Day"])
+def test_an_adjusted_bar_is_the_same_whatever_window_it_is_asked_in(tmp_path, timeframe):
+    market = made(tmp_path, 'dividends = [{ex_day = 2026-11-23, usd = "0.50"}]')
+    start = new_york_moment(date(2026, 11, 24), 10, 0)
+    exchange = Exchange(market, SESSIONS, account="S", cash=Decimal(1), start=start)
+    query = {"symbols": "XYZ", "timeframe": timeframe, "adjustment": "dividend", "limit": "1"}
+    query["start"] = "2026-11-19"
+    whole = routes_stocks.bars(exchange, query, "")["bars"]["XYZ"]
+    assert routes_stocks.bars(exchange, query | {"end": "2026-11-20"}, "")["bars"]["XYZ"] == whole
 
 
 def split_position(tmp_path, more):

@@ -129,16 +129,32 @@ def bar(day, price):
     return Bar(at=at, open=price, high=price, low=price, close=price, volume=100, trades=1)
 
 
+def test_a_dividend_changes_a_bar_by_the_same_part_whatever_stretch_is_asked_for():
+    days = [
+        bar(DAY - timedelta(days=2), 100.0),
+        bar(DAY - timedelta(days=1), 200.0),
+        bar(DAY, 50.0),
+    ]
+    paid = Action(symbol="AAPL", kind="cash dividend", ex_day=DAY, rate=Decimal(2))
+    whole = adjusted(days, [paid], parse_adjustment("all"), days)
+    assert [one.close for one in whole] == [99.0, 198.0, 50.0]
+    assert adjusted(days[:1], [paid], parse_adjustment("all"), days) == whole[:1]
+    split = Action(symbol="AAPL", kind="split", ex_day=DAY, rate=Decimal(4))
+    for actions in ([split, paid], [paid, split]):
+        both = adjusted(days[:1], actions, parse_adjustment("all"), days)
+        assert [(one.close, one.volume) for one in both] == [(24.75, 400)]
+
+
 def test_a_split_and_a_dividend_change_the_bars_before_them_only_when_asked_to():
     before, after = date(2026, 11, 19), DAY
     made = [bar(before, 200.0), bar(after, 50.0)]
     split = Action(symbol="AAPL", kind="split", ex_day=after, rate=Decimal(4))
-    assert adjusted(made, [split], parse_adjustment("raw")) == made
-    assert adjusted(made, [split], parse_adjustment("dividend")) == made
-    changed = adjusted(made, [split], parse_adjustment("split"))
+    assert adjusted(made, [split], parse_adjustment("raw"), made) == made
+    assert adjusted(made, [split], parse_adjustment("dividend"), made) == made
+    changed = adjusted(made, [split], parse_adjustment("split"), made)
     assert [(one.close, one.volume) for one in changed] == [(50.0, 400), (50.0, 100)]
     paid = Action(symbol="AAPL", kind="cash dividend", ex_day=after, rate=Decimal(2))
-    changed = adjusted(made, [paid], parse_adjustment("split,dividend"))
+    changed = adjusted(made, [paid], parse_adjustment("split,dividend"), made)
     assert [one.close for one in changed] == [198.0, 50.0]
     with pytest.raises(BadQuery):
         parse_adjustment("split,magic")
