@@ -11,12 +11,11 @@ import numpy as np
 
 from simulator import spreads
 from simulator.listing import MONTHLY_DAYS, Listing
-from simulator.market import GREEKS, Chain, Floats
+from simulator.market import GREEKS, Chain, Floats, Integers
 from simulator.paths import Path
 from simulator.premium import Table, Terms
 from simulator.profile import Profile
 from simulator.sessions import Session, Sessions
-from simulator.surface import YEAR_MINUTES
 from simulator.symbols import Contract, expiration_of
 from simulator.times import MINUTE, new_york_day
 
@@ -39,6 +38,7 @@ class Columns:
     shares: Floats  # of a share, that a hundredth of a contract delivers
     nickel_usd: Floats  # tick from 3 USD on
     width: Floats  # of spreads
+    last_day: Integers  # as ordinals
 
     def only(self, row: int) -> "Columns":
         """That contract alone."""
@@ -51,6 +51,7 @@ class Columns:
             shares=self.shares[one],
             nickel_usd=self.nickel_usd[one],
             width=self.width[one],
+            last_day=self.last_day[one],
         )
 
 
@@ -134,6 +135,7 @@ class Stock:
             shares=shares,
             nickel_usd=np.full(len(contracts), 0.05 if self.profile.nickels else 0.01),
             width=np.where(shares != 1, spreads.ADJUSTED_WIDER, 1.0),
+            last_day=np.array([c.last_day.toordinal() for c in contracts], dtype=np.int64),
         )
 
     def _dividends(self, day: date) -> list[tuple[int, float]]:
@@ -216,8 +218,8 @@ class Stock:
         value = values["value"] * columns.shares
         bid, ask = spreads.sides(value, unsigned, columns.nickel_usd, columns.width, draws)
         size = spreads.sizes(unsigned, draws)
-        is_near = inputs.years * YEAR_MINUTES < 1440
-        unknown = np.isnan(bid) | np.isnan(ask) | (bid > ask) | is_near
+        is_last_day = columns.last_day <= new_york_day(now).toordinal()
+        unknown = np.isnan(bid) | np.isnan(ask) | (bid > ask) | is_last_day
         return Chain(
             contracts=columns.contracts,
             at=np.full(len(columns.contracts), at, dtype=np.int64),

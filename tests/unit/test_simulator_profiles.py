@@ -10,11 +10,13 @@ import pytest
 from simulator import routes_stocks
 from simulator.corporate import adjusted
 from simulator.exchange import Exchange
+from simulator.market import GREEKS
 from simulator.profile import read_profiles
 from simulator.sessions import Sessions
 from simulator.startup import StartupError
 from simulator.synthetic import Synthetic
-from simulator.times import MINUTE, new_york_moment
+from simulator.times import MINUTE, new_york_day, new_york_moment
+from simulator.wire_data import snapshots
 
 FRIDAY, MONDAY = date(2026, 11, 20), date(2026, 11, 23)
 SESSIONS = Sessions(FRIDAY, MONDAY)
@@ -137,6 +139,28 @@ def test_an_early_close_and_the_days_after_it_go_on(tmp_path):
     assert market.spot("AAPL", friday_close + 60 * MINUTE)[0] == friday_close
     chain = market.chain("AAPL", friday_close)
     assert all(contract.last_day > date(2026, 11, 27) for contract in chain.contracts)
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("last_day", [date(2026, 12, 24), date(2026, 12, 23)])  # the first is half
+def test_greeks_go_with_the_midnight_before_the_last_day_and_not_earlier(last_day, zeros):
+    first = date(2026, 12, 22)
+    market = Synthetic(first, ["SPY"], 7, Sessions(first, first))
+    midnight = new_york_moment(last_day, 0, 0)
+    opening, closing = new_york_moment(last_day, 9, 30), new_york_moment(last_day, 12, 59)
+
+    def greeks(now):
+        chain = market.chain("SPY", now)
+        rows = [row for row, c in enumerate(chain.contracts) if c.last_day == last_day]
+        shown = snapshots(chain, rows, expiring=new_york_day(now), zeros=zeros)
+        return [one.get("greeks") for one in shown.values() if one["latestQuote"]["bp"]]
+
+    for now in (midnight - 10 * 60 * MINUTE, midnight - 5 * 60 * MINUTE, midnight - 1):
+        assert sum(found is not None and found["delta"] != 0 for found in greeks(now)) > 20
+    for now in (midnight, opening - 1, opening, closing):
+        assert all(
+            found == (dict.fromkeys(GREEKS, 0.0) if zeros else None) for found in greeks(now)
+        )
 
 
 @pytest.mark.parametrize(
