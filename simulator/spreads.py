@@ -6,11 +6,16 @@ import numpy as np
 
 from simulator.market import Floats, Integers
 
-#: Parts of a chain that are crossed, or have one side only, at any minute.
-CROSSED_SHARE = 0.001
-ONE_SIDED_SHARE = 0.002
 WORTHLESS_USD = 0.015  # models below this have no bid
 ADJUSTED_WIDER = 2.5  # few trade what a split has left behind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Odd:
+    """Shares of quotes that are crossed, or have one side only, at any minute."""
+
+    crossed: float
+    one_sided: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +47,7 @@ def draws(count: int, rng: np.random.Generator) -> Draws:
 
 
 def sides(
-    value: Floats, delta: Floats, nickel_usd: Floats, width: Floats, drawn: Draws
+    value: Floats, delta: Floats, nickel_usd: Floats, width: Floats, drawn: Draws, shares: Odd
 ) -> tuple[Floats, Floats]:
     """Bid and ask on ticks about the model; wider for dear and for deep contracts.
 
@@ -56,9 +61,9 @@ def sides(
     ask = np.maximum(ask, 0.01)
     bid = np.where((value < WORTHLESS_USD) | (bid <= 0), np.nan, bid)
     odd = drawn.odd
-    crossed = (odd < CROSSED_SHARE) & (bid > 0.05)
+    crossed = (odd < shares.crossed) & (bid > 0.05)
     bid, ask = np.where(crossed, ask, bid), np.where(crossed, bid, ask)
-    one_sided = (odd >= CROSSED_SHARE) & (odd < CROSSED_SHARE + ONE_SIDED_SHARE)
+    one_sided = (odd >= shares.crossed) & (odd < shares.crossed + shares.one_sided)
     no_ask = one_sided & (drawn.side < 0.5)
     return np.where(one_sided & ~no_ask, np.nan, bid), np.where(no_ask, np.nan, ask)
 

@@ -62,6 +62,7 @@ class Stock:
         self.profile = profile
         self.path = Path(profile, seed, sessions, first)
         self.listing = Listing(profile, first, sessions, self.path.closes)
+        self._odd = spreads.Odd(crossed=profile.crossed_share, one_sided=profile.one_sided_share)
         self._seed = seed
         self._sessions = sessions
         self._first = first
@@ -216,7 +217,8 @@ class Stock:
         inputs, values = table.greeks(at, spot, vol)
         unsigned = np.abs(values["delta"])
         value = values["value"] * columns.shares
-        bid, ask = spreads.sides(value, unsigned, columns.nickel_usd, columns.width, draws)
+        nickel, width = columns.nickel_usd, columns.width
+        bid, ask = spreads.sides(value, unsigned, nickel, width, draws, self._odd)
         size = spreads.sizes(unsigned, draws)
         is_last_day = columns.last_day <= new_york_day(now).toordinal()
         unknown = np.isnan(bid) | np.isnan(ask) | (bid > ask) | is_last_day
