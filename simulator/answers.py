@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 from simulator.refusal import malformed
 
 BODY_BYTES_MAX = 1_000_000
+DIGITS_MAX = 30
 
 
 class Json(JSONResponse):
@@ -26,10 +27,17 @@ async def body_of(request: Request) -> object:
     if len(raw) > BODY_BYTES_MAX:
         raise malformed("request body is too large")
     try:
-        body: object = json.loads(raw, parse_float=Decimal, parse_constant=_no_constant)
+        # Decimal reads whole numbers of any length; int gives up on thousands of digits.
+        body: object = json.loads(
+            raw, parse_float=Decimal, parse_int=_whole, parse_constant=_no_constant
+        )
     except (ValueError, RecursionError):
         raise malformed("request body format is invalid") from None
     return body
+
+
+def _whole(text: str) -> int | Decimal:
+    return int(text) if len(text) <= DIGITS_MAX else Decimal(text)
 
 
 def _no_constant(text: str) -> None:

@@ -7,23 +7,15 @@ from decimal import Decimal
 from typing import Final
 
 from simulator import disturbances
-from simulator.faults import Fault, FaultKind, Faults
+from simulator.faults import ON_ROWS, Fault, FaultKind, Faults
 from simulator.gap import factor, moved_bars
 from simulator.market import Action, Adjustment, Bar, Chain, Halt, Market, quote_of
 from simulator.symbols import Contract, is_option_symbol
 from simulator.times import MINUTE, SECOND, new_york_moment
 
-#: Kinds that are the quotes' own, in the order they are applied.
-ON_ROWS: Final = (
-    FaultKind.CROSSED,
-    FaultKind.LOCKED,
-    FaultKind.ZERO_BID,
-    FaultKind.ONE_SIDED,
-    FaultKind.NO_GREEKS,
-    FaultKind.WILD_GREEKS,
-    FaultKind.MISSING,
-)
 ON_MARKET: Final = (*ON_ROWS, FaultKind.DUPLICATED, FaultKind.STALE, FaultKind.HALT, FaultKind.GAP)
+#: Kinds that keep orders from a contract; its quotes go on.
+BARRING: Final = (FaultKind.INACTIVE, FaultKind.UNTRADABLE)
 
 
 class Disturbed:
@@ -43,6 +35,8 @@ class Disturbed:
 
     def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
         listed = self._market.contracts(underlying, now)
+        if any(fault.kind in BARRING for fault in self._faults.armed):
+            listed = [self._barred(contract, now) for contract in listed]
         fault = self._in_force(FaultKind.DUPLICATED, underlying, now)
         if fault is None:
             return listed
@@ -55,7 +49,8 @@ class Disturbed:
         return found
 
     def contract(self, symbol: str, now: int) -> Contract | None:
-        return self._market.contract(symbol, now)
+        found = self._market.contract(symbol, now)
+        return None if found is None else self._barred(found, now)
 
     def chain(self, underlying: str, now: int) -> Chain | None:
         if not self._is_disturbed():
@@ -161,6 +156,15 @@ class Disturbed:
 
     def actions(self, now: int) -> list[Action]:
         return self._market.actions(now)
+
+    def _barred(self, contract: Contract, now: int) -> Contract:
+        """As the broker has it: perhaps no longer active, or not to be traded."""
+        names = (contract.symbol, contract.underlying)
+        for kind in BARRING:
+            if self._faults.lasting(kind, names, now) is not None:
+                is_active = kind is FaultKind.UNTRADABLE
+                return replace(contract, is_active=is_active, is_tradable=False)
+        return contract
 
     def _is_disturbed(self) -> bool:
         return any(fault.kind in ON_MARKET for fault in self._faults.armed)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 
 class FaultKind(StrEnum):
@@ -78,14 +78,37 @@ class FaultKind(StrEnum):
     DUPLICATED = "duplicated", "F37 every n-th contract is listed twice"
     NO_GREEKS = "no_greeks", "F38 every n-th contract has no volatility and no Greeks"
     WILD_GREEKS = "wild_greeks", "F38 every n-th contract has Greeks beyond all reason"
+    INACTIVE = "inactive", "F39 contracts are not active: shown so, and no order is taken"
+    UNTRADABLE = "untradable", "F39 contracts are active and not tradable: no order is taken"
     HALT = "halt", "F39 the stock and its contracts stand still; nothing fills"
     GAP = "gap", "F40 the stock jumps by some percent, its contracts with it"
 
 
+#: Kinds that keep something from the client for so long.
+WAITS: Final = (
+    FaultKind.TIMEOUT_BEFORE,
+    FaultKind.TIMEOUT_AFTER,
+    FaultKind.ORDERS_LAG,
+    FaultKind.FILLS_LAG,
+    FaultKind.ACTIVITIES_LAG,
+    FaultKind.POSITIONS_LAG,
+    FaultKind.ACCOUNT_LAG,
+    FaultKind.LEGS_APART,
+)
+#: Kinds that are the quotes' own, in the order they are applied.
+ON_ROWS: Final = (
+    FaultKind.CROSSED,
+    FaultKind.LOCKED,
+    FaultKind.ZERO_BID,
+    FaultKind.ONE_SIDED,
+    FaultKind.NO_GREEKS,
+    FaultKind.WILD_GREEKS,
+    FaultKind.MISSING,
+)
 #: What a kind can be told, and what it takes when it is not told.
 DEFAULTS: Mapping[FaultKind, Mapping[str, float]] = {
-    FaultKind.TIMEOUT_BEFORE: {"seconds": 30},
-    FaultKind.TIMEOUT_AFTER: {"seconds": 30},
+    **{kind: {"seconds": 30} for kind in WAITS},
+    **{kind: {"every": 10} for kind in (*ON_ROWS, FaultKind.DUPLICATED)},
     FaultKind.ERROR_BEFORE: {"status": 500},
     FaultKind.ERROR_AFTER: {"status": 500},
     FaultKind.TOO_MANY: {"reset": 0, "plain": 0},
@@ -93,14 +116,8 @@ DEFAULTS: Mapping[FaultKind, Mapping[str, float]] = {
     FaultKind.WRONG_BODY: {"json": 0},
     FaultKind.ID_TAKEN: {"done": 0},
     FaultKind.SLOW: {"seconds": 20},
-    FaultKind.ORDERS_LAG: {"seconds": 30},
-    FaultKind.FILLS_LAG: {"seconds": 30},
-    FaultKind.ACTIVITIES_LAG: {"seconds": 30},
-    FaultKind.POSITIONS_LAG: {"seconds": 30},
-    FaultKind.ACCOUNT_LAG: {"seconds": 30},
     FaultKind.PARTIAL_FILLS: {"parts": 3},
     FaultKind.PARTIAL_CANCEL: {"units": 1},
-    FaultKind.LEGS_APART: {"seconds": 30},
     FaultKind.TRADE_CORRECTED: {"cents": 1},
     FaultKind.ASSIGNMENT: {"qty": 1},
     FaultKind.HAND_POSITION: {"qty": 1, "price": 0},
@@ -110,14 +127,6 @@ DEFAULTS: Mapping[FaultKind, Mapping[str, float]] = {
     FaultKind.STREAM_REFUSE: {"status": 429},
     FaultKind.CLOCK_SKEW: {"seconds": 5},
     FaultKind.STALE: {"seconds": 3600},
-    FaultKind.CROSSED: {"every": 10},
-    FaultKind.LOCKED: {"every": 10},
-    FaultKind.ZERO_BID: {"every": 10},
-    FaultKind.ONE_SIDED: {"every": 10},
-    FaultKind.MISSING: {"every": 10},
-    FaultKind.DUPLICATED: {"every": 10},
-    FaultKind.NO_GREEKS: {"every": 10},
-    FaultKind.WILD_GREEKS: {"every": 10},
     FaultKind.GAP: {"percent": -20},
 }
 

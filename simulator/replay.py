@@ -12,6 +12,7 @@ import numpy as np
 
 from simulator.corporate import Split, adjust_all
 from simulator.market import Action, Adjustment, Bar, Chain, Halt
+from simulator.profile import PROFILES
 from simulator.recorded_trades import RecordedTrades
 from simulator.recording import Recording, find_files, load
 from simulator.sessions import Sessions
@@ -50,7 +51,10 @@ class Replay:
         self._trades = RecordedTrades(folder, days)
 
     def listed_as(self, underlying: str) -> tuple[str, str]:
-        """Recordings do not say."""
+        """Recordings do not say; of some it is known all the same."""
+        known = PROFILES.get(underlying)
+        if known is not None:
+            return known.name, known.exchange
         return f"{underlying} Common Stock", "NASDAQ"
 
     def contracts(self, underlying: str, now: int) -> Sequence[Contract]:

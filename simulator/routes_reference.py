@@ -127,7 +127,7 @@ def contracts(exchange: Exchange, query: Query, _: str) -> Json:
         listed
         for listed in _listed(exchange, query)
         if listed.expiration <= until
-        and (listed.last_day >= exchange.session.day) == is_active
+        and (listed.is_active and listed.last_day >= exchange.session.day) == is_active
         and keep.keeps(listed)
     ]
     shown, token = page(found, lambda c: c.symbol, query.get("page_token"), limit)

@@ -32,12 +32,18 @@ class Trade:
 
 def _quote(exchange: Exchange, symbol: str, now: int) -> Json | None:
     quote = quote_of(exchange.market, symbol, now)
-    return None if quote is None else wire_data.stock_quote(quote)
+    return None if quote is None else wire_data.stock_quote(quote, _tape(exchange, symbol))
 
 
 def _trade(exchange: Exchange, symbol: str, now: int) -> Json | None:
     spot = exchange.market.spot(symbol, now)
-    return None if spot is None else wire_data.stock_trade(spot[0], float(spot[1]))
+    if spot is None:
+        return None
+    return wire_data.stock_trade(spot[0], float(spot[1]), _tape(exchange, symbol))
+
+
+def _tape(exchange: Exchange, symbol: str) -> str:
+    return codes.tape_of(exchange.market.listed_as(symbol)[1])
 
 
 def _minute_bar(exchange: Exchange, symbol: str, now: int) -> Json | None:
@@ -135,7 +141,7 @@ def bars(exchange: Exchange, query: Query, name: str) -> Json:
         found = _adjusted(exchange, symbol, found, kinds) if kinds else found
         return [bar for bar in grouped(found, timeframe) if bounds[0] <= bar.at <= bounds[1]]
 
-    return _paged(query, name, (feed, bounds), made, ("bars", wire_data.bar))
+    return _paged(query, name, (feed, bounds), made, ("bars", lambda _, bar: wire_data.bar(bar)))
 
 
 def trades(exchange: Exchange, query: Query, name: str) -> Json:
@@ -145,8 +151,8 @@ def trades(exchange: Exchange, query: Query, name: str) -> Json:
     def made(symbol: str) -> list[Trade]:
         return _stood(exchange, symbol, bounds)
 
-    def shown(one: Trade) -> Json:
-        return wire_data.stock_trade(one.at, one.price)
+    def shown(symbol: str, one: Trade) -> Json:
+        return wire_data.stock_trade(one.at, one.price, _tape(exchange, symbol))
 
     return _paged(query, name, (feed, bounds), made, ("trades", shown))
 
@@ -160,7 +166,10 @@ def quotes(exchange: Exchange, query: Query, name: str) -> Json:
         found = [quote_of(exchange.market, symbol, moment) for moment in at]
         return [quote for quote in found if quote is not None]
 
-    return _paged(query, name, (feed, bounds), made, ("quotes", wire_data.stock_quote))
+    def shown(symbol: str, one: Quote) -> Json:
+        return wire_data.stock_quote(one, _tape(exchange, symbol))
+
+    return _paged(query, name, (feed, bounds), made, ("quotes", shown))
 
 
 def _asked(exchange: Exchange, query: Query) -> tuple[str, tuple[int, int]]:
@@ -176,7 +185,7 @@ def _paged(
     name: str,
     asked: tuple[str, tuple[int, int]],
     rows_of: Callable[[str], Sequence[Row]],
-    kind: tuple[str, Callable[[Row], Json]],
+    kind: tuple[str, Callable[[str, Row], Json]],
 ) -> Json:
     """Of one symbol a list, of several a list each."""
     symbols = [stock_symbol(name)] if name else stock_symbols(query)
@@ -187,7 +196,7 @@ def _paged(
 
     rows, token = pages(query, [] if feed in EMPTY_FEEDS else symbols, bounds, taken)
     key, show = kind
-    found = {symbol: [show(one) for one in each] for symbol, each in rows.items()}
+    found = {symbol: [show(symbol, one) for one in each] for symbol, each in rows.items()}
     shown: Json = {key: found, "next_page_token": token}
     if name:
         shown = {"symbol": name, key: found.get(name, []), "next_page_token": token}
@@ -238,13 +247,13 @@ def exchanges(exchange: Exchange, query: Query, _: str) -> Json:
 
 
 def conditions(exchange: Exchange, query: Query, kind: str) -> Json:
-    """GET /v2/stocks/meta/conditions/{trade or quote}: the tapes share one table here."""
+    """GET /v2/stocks/meta/conditions/{trade or quote}: of one tape."""
     if not query.get("tape"):
         raise BadQuery("tape is required")
-    choice(query, "tape", codes.TAPES, "A")
-    if kind not in codes.STOCK_CONDITIONS:
+    known = codes.STOCK_CONDITIONS[choice(query, "tape", tuple(codes.STOCK_CONDITIONS), "A")]
+    if kind not in known:
         raise BadQuery(f"invalid ticktype: {kind}")
-    return dict(codes.STOCK_CONDITIONS[kind])
+    return dict(known[kind])
 
 
 def _in_currency(query: Query, shown: Json) -> Json:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from simulator import wire_stream
+from simulator.codes import tape_of
 from simulator.market import Market, Quote, quote_of
 from simulator.symbols import is_option_symbol
 from simulator.tape import Tape
@@ -80,10 +81,14 @@ class News:
             return []
         if is_option_symbol(symbol):
             return [wire_stream.option_quote(symbol, quote)]
-        return [wire_stream.stock_quote(symbol, quote)]
+        return [wire_stream.stock_quote(symbol, quote, _tape(self._market, symbol))]
 
     def _forget(self, wanted: Iterable[str]) -> None:
         self._seen = {symbol: self._seen.get(symbol) for symbol in wanted}
+
+
+def _tape(market: Market, symbol: str) -> str:
+    return tape_of(market.listed_as(symbol)[1])
 
 
 def stock_trades(span: Span, symbol: str) -> list[Json]:
@@ -91,7 +96,7 @@ def stock_trades(span: Span, symbol: str) -> list[Json]:
     last, new = span.market.spot(symbol, span.before), span.market.spot(symbol, span.now)
     if new is None or (last is not None and last[0] == new[0]):
         return []
-    return [wire_stream.stock_trade(symbol, new[0], new[1])]
+    return [wire_stream.stock_trade(symbol, new[0], new[1], _tape(span.market, symbol))]
 
 
 def option_trades(span: Span, symbol: str) -> list[Json]:
@@ -137,7 +142,7 @@ def lulds(span: Span, symbol: str) -> list[Json]:
         return []
     mean = Decimal(str(sum(bar.close for bar in found) / len(found)))
     low, high = (round(mean * (1 + sign * LULD_SHARE), 2) for sign in (-1, 1))
-    return [wire_stream.luld(symbol, at, low, high)]
+    return [wire_stream.luld(symbol, at, (low, high), _tape(span.market, symbol))]
 
 
 def statuses(span: Span, symbol: str) -> list[Json]:
@@ -145,7 +150,8 @@ def statuses(span: Span, symbol: str) -> list[Json]:
     before, now = (span.market.halt(symbol, at) for at in (span.before, span.now))
     if (before is None) == (now is None):
         return []
-    return [wire_stream.status(symbol, span.now, "" if now is None else now.code)]
+    code = "" if now is None else now.code
+    return [wire_stream.status(symbol, span.now, code, _tape(span.market, symbol))]
 
 
 #: Quotes are told by `News` itself. No market here has late trades, so updatedBars stay silent.

@@ -61,6 +61,8 @@ class Contract:
     id: str = ""
     size: int = 100  # shares delivered; another number after an adjustment
     deliverables: tuple[Deliverable, ...] = ()  # empty: `size` shares of the underlying
+    is_active: bool = True
+    is_tradable: bool = True
 
     def intrinsic(self, spot: Decimal) -> Decimal:
         """USD, a hundredth of what exercise at a spot brings; below zero when it costs."""

@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 
+from simulator import codes
 from simulator.market import GREEKS, Bar, Chain, Quote
 from simulator.tape import Print
 from simulator.times import MINUTE, rfc3339, rfc3339_short
@@ -118,7 +119,7 @@ def _numbers(column: np.typing.NDArray[np.float64]) -> list[float]:
     return values
 
 
-def stock_quote(quote: Quote) -> Json:
+def stock_quote(quote: Quote, tape: str) -> Json:
     return {
         "t": rfc3339(quote.at),
         "ax": "V",
@@ -128,12 +129,13 @@ def stock_quote(quote: Quote) -> Json:
         "bp": float(quote.bid or 0),
         "bs": quote.bid_size,
         "c": ["R"],
-        "z": "C",
+        "z": tape,
     }
 
 
-def stock_trade(at: int, price: float) -> Json:
-    return {"t": rfc3339(at), "x": "V", "p": price, "s": 100, "c": ["@"], "i": 1, "z": "C"}
+def stock_trade(at: int, price: float, tape: str) -> Json:
+    sale = codes.regular_sale(tape)
+    return {"t": rfc3339(at), "x": "V", "p": price, "s": 100, "c": [sale], "i": 1, "z": tape}
 
 
 def bar(shown: Bar) -> Json:

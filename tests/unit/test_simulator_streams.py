@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from simulator import wire_stream
 from simulator.exchange import Exchange
 from simulator.faults import Fault, FaultKind
 from simulator.inbox import End, Inbox
@@ -311,6 +312,11 @@ def test_an_unknown_symbol_is_silent(exchange, streams):
     stocks = streams.subscribe("/v2/iex", quotes={"NOPE"}, bars={"NOPE"}, lulds={"NOPE"})
     exchange.advance(TEN + 5 * MINUTE)
     assert inbox.read() == stocks.read() == []
+
+
+def test_a_halt_is_told_in_the_words_of_the_stocks_tape():
+    told = [wire_stream.status("S", TEN, code, "B") for code in ("LUDP", "")]
+    assert [(one["z"], one["sc"], one["rc"]) for one in told] == [("B", "2", "M"), ("B", "3", "")]
 
 
 def test_a_halt_and_its_end_are_told_as_statuses(market):
