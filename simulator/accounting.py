@@ -101,4 +101,4 @@ def _naked_calls(book: Book, market: Market, underlying: str, now: int) -> Decim
     spot = market.spot(underlying, now)
     if naked <= 0 or spot is None:
         return ZERO
-    return NAKED_CALL_SHARE * spot[1] * 100 * naked
+    return NAKED_CALL_SHARE * spot[1] * naked

@@ -1,5 +1,6 @@
 """Whether this account may send an order now. Every function refuses or says what it found."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from simulator.accounting import options_maintenance, underlying_of
@@ -9,12 +10,14 @@ from simulator.margin import SHARES, Lot, maintenance, uncovered, without_covere
 from simulator.market import Market, quote_of
 from simulator.refusal import Refusal, forbidden, unprocessable
 from simulator.sessions import Session
-from simulator.symbols import Contract, asset_id, is_option_symbol, plain
+from simulator.symbols import Contract, Right, asset_id, is_option_symbol, plain
 from simulator.times import MINUTE
 
 BROAD_ETFS = frozenset({"SPY", "QQQ", "IWM"})
 CUTOFF_MINUTES = 45
 CUTOFF_MINUTES_BROAD = 30
+
+ZERO, ONE = Decimal(0), Decimal(1)
 
 Contracts = tuple[Contract | None, ...]
 
@@ -37,6 +40,10 @@ def _contract(symbol: str, market: Market, session: Session, now: int) -> Contra
         raise unprocessable(f'contract "{symbol}" not found')
     if contract.last_day < session.day:
         raise unprocessable(f'contract "{symbol}" is expired')
+    if not contract.is_active:
+        raise unprocessable(f'contract "{symbol}" is not active')
+    if not contract.is_tradable:
+        raise unprocessable(f'contract "{symbol}" is not tradable')
     return contract
 
 
@@ -82,14 +89,14 @@ def check_available(ask: OrderAsk, intents: tuple[str, ...], book: Book) -> None
         wanted = leg.ratio * ask.qty
         held = abs(book.qty(leg.symbol))
         busy = book.held_for_orders(leg.symbol) + _shares_for_calls(leg, book)
-        available = max(held - busy, 0)
+        available = max(held - busy, ZERO)
         if intent.endswith("close") and wanted > available:
             raise forbidden(
                 f"insufficient qty available for order "
-                f"(requested: {wanted}, available: {available})",
-                available=str(available),
-                existing_qty=str(held),
-                held_for_orders=str(busy),
+                f"(requested: {plain(wanted)}, available: {plain(available)})",
+                available=plain(available),
+                existing_qty=plain(held),
+                held_for_orders=plain(busy),
                 symbol=leg.symbol,
                 related_orders=[
                     order.id
@@ -99,10 +106,10 @@ def check_available(ask: OrderAsk, intents: tuple[str, ...], book: Book) -> None
             )
 
 
-def _shares_for_calls(leg: LegAsk, book: Book) -> int:
+def _shares_for_calls(leg: LegAsk, book: Book) -> Decimal:
     if is_option_symbol(leg.symbol) or leg.side == "buy":
-        return 0
-    return SHARES * max(uncovered(_held_lots(book, leg.symbol), "call"), 0)
+        return ZERO
+    return max(uncovered(_held_lots(book, leg.symbol), "call"), ZERO)
 
 
 def check_cover(ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], book: Book) -> None:
@@ -124,22 +131,22 @@ def check_cover(ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], b
         return
     before = _held_lots(book, first.underlying) + _lots_being_sold(book, first.underlying)
     shares = book.qty(first.underlying)
-    if any(uncovered(_net(before + closing, shares), r) > max(uncovered(_net(before, shares), r), 0)
-           for r in ("call", "put")):  # fmt: skip
-        raise naked
+    rights: tuple[Right, Right] = ("call", "put")
+    for right in rights:
+        now_bare = max(uncovered(_net(before, shares), right), ZERO)
+        if uncovered(_net(before + closing, shares), right) > now_bare:
+            raise naked
 
 
-def _net(lots: list[Lot], shares: int) -> list[Lot]:
+def _net(lots: list[Lot], shares: Decimal) -> list[Lot]:
     """One lot a contract, covered calls left out."""
-    total: dict[Lot, int] = {}
+    total: dict[Lot, Decimal] = {}
     for lot in lots:
-        key = _resized(lot, 1)
-        total[key] = total.get(key, 0) + lot.qty
-    return without_covered_calls([_resized(key, qty) for key, qty in total.items() if qty], shares)
-
-
-def _resized(lot: Lot, qty: int) -> Lot:
-    return Lot(right=lot.right, strike=lot.strike, expiration=lot.expiration, qty=qty)
+        key = replace(lot, qty=ONE)
+        total[key] = total.get(key, ZERO) + lot.qty
+    return without_covered_calls(
+        [replace(key, qty=qty) for key, qty in total.items() if qty], shares
+    )
 
 
 def required_usd(
@@ -157,7 +164,7 @@ def required_usd(
         alone = Decimal(0)  # the shares stand for it
     if any(intent.endswith("close") for intent in intents):
         now_needed = options_maintenance(book, first.underlying)
-        after = maintenance(_net(_held_lots(book, first.underlying) + lots, 0))
+        after = maintenance(_net(_held_lots(book, first.underlying) + lots, ZERO))
         alone = max(alone, after - now_needed)
     return max(alone + net * SHARES * ask.qty, Decimal(0))
 
@@ -174,22 +181,22 @@ def order_lots(ask: OrderAsk, contracts: Contracts) -> list[Lot]:
 def check_covered_call(
     ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], book: Book
 ) -> None:
-    """A single short call needs 100 free shares a contract."""
+    """A single short call needs free shares: as many as it delivers."""
     contract = contracts[0]
     if ask.is_multileg or contract is None or contract.right != "call":
         return
     if intents[0] != "sell_to_open":
         return
     lots = _held_lots(book, contract.underlying) + _lots_being_sold(book, contract.underlying)
-    used = SHARES * max(uncovered(lots, "call"), 0) + book.held_for_orders(contract.underlying)
-    available = max(book.qty(contract.underlying) - used, 0)
-    needed = SHARES * ask.qty
+    used = max(uncovered(lots, "call"), ZERO) + book.held_for_orders(contract.underlying)
+    available = max(book.qty(contract.underlying) - used, ZERO)
+    needed = contract.size * ask.qty
     if needed > available:
         raise forbidden(
             "insufficient underlying qty available for covered call "
-            f"(required: {needed}, available: {available})",
-            available_qty=str(available),
-            required_qty=str(needed),
+            f"(required: {plain(needed)}, available: {plain(available)})",
+            available_qty=plain(available),
+            required_qty=plain(needed),
             symbol=contract.underlying,
             underlying_asset_id=asset_id(contract.underlying),
         )
@@ -231,7 +238,7 @@ def natural_net(ask: OrderAsk, market: Market, now: int) -> Decimal:
     return total
 
 
-def _signed(leg: LegAsk, units: int) -> int:
+def _signed(leg: LegAsk, units: Decimal) -> Decimal:
     return leg.ratio * units * (1 if leg.side == "buy" else -1)
 
 

@@ -4,7 +4,7 @@ whoever reads only what is new does not see it."""
 from dataclasses import replace
 from decimal import Decimal
 
-from simulator.book import Activity, Book, Order, Position
+from simulator.book import Activity, Book, Order, Position, trade_usd
 from simulator.symbols import is_option_symbol
 
 ZERO = Decimal(0)
@@ -49,8 +49,8 @@ def _put(book: Book, place: int, done: Activity) -> Activity:
 
 def _cash(done: Activity) -> Decimal:
     """USD that a fill brought, or negative: took."""
-    shares = done.qty * (100 if is_option_symbol(done.symbol) else 1)
-    return (done.price or Decimal(0)) * shares * (-1 if done.side == "buy" else 1)
+    paid = trade_usd(done.price or ZERO, done.qty, is_option=is_option_symbol(done.symbol))
+    return -paid if done.side == "buy" else paid
 
 
 def _has_ended(book: Book, symbol: str) -> bool:
@@ -66,7 +66,7 @@ def _hold_again(book: Book, changed: Activity) -> None:
     )
     for row in book.activities:
         if row.symbol == changed.symbol and row.counts and row.qty:
-            change = int(row.qty)
+            change = row.qty
             if row.kind == "FILL" and row.side != "buy":
                 change = -change
             again.hold(row.symbol, contract, change, row.price or Decimal(0))
@@ -84,7 +84,7 @@ def _order(book: Book, done: Activity) -> Order:
 def _refigure(book: Book, leg: Order) -> None:
     """An order's filled qty and average from its rows, and its parent's."""
     rows = [row for row in book.activities if row.order_id == leg.id and row.counts]
-    leg.filled_qty = sum(int(row.qty) for row in rows)
+    leg.filled_qty = sum((row.qty for row in rows), ZERO)
     paid = sum((row.qty * (row.price or Decimal(0)) for row in rows), Decimal(0))
     leg.filled_usd = paid
     parent = next((order for order in book.orders.values() if leg in order.legs), None)

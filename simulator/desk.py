@@ -3,9 +3,11 @@ orders through their states."""
 
 from decimal import Decimal
 
+from simulator import bonds
 from simulator.accounting import Figures, figures
 from simulator.book import Book, Order
 from simulator.disturbed import Disturbed
+from simulator.equity import History
 from simulator.faults import Faults
 from simulator.market import Market, Quote, quote_of
 from simulator.refusal import not_found
@@ -31,7 +33,7 @@ class Desk:
     ) -> None:
         self.faults = Faults()
         self.faults.now = start
-        self.market: Market = Disturbed(market, self.faults)
+        self.market: Market = Disturbed(market, self.faults, sessions)
         self.tape = Tape(self.market, sessions)
         self.switches = switches or Switches()
         self.listeners: list[Listener] = []
@@ -39,6 +41,7 @@ class Desk:
         self.sessions = sessions
         self.now = start
         self.book = Book(account=account, cash_start=cash, cash=cash, equity_last=cash)
+        self.history = History()
         self.created_at = start
         self._stamp = start
 
@@ -81,11 +84,14 @@ class Desk:
         return order
 
     def add(self, order: Order) -> None:
-        """From now on it can be read, and it holds its buying power."""
-        self.book.orders[order.id] = order
-        self.book.working[order.id] = order
-        self.book.by_client_id[order.client_order_id] = order
-        self.tell(order.status, order)
+        """From now on it can be read with what is bound to it, and it holds its buying power."""
+        group = (order,) if order.bond is None else order.bond.chain
+        for each in group:
+            self.book.orders[each.id] = each
+            self.book.working[each.id] = each
+            self.book.by_client_id[each.client_order_id] = each
+        for each in group:
+            self.tell(each.status, each)
 
     def set_status(self, order: Order, status: str) -> None:
         """Of the order and its legs, which move together; IllegalMove when it cannot be."""
@@ -103,6 +109,7 @@ class Desk:
         update = Update(event=event, order=order, at=order.updated_at, executions=executions)
         for listener in self.listeners:
             listener(update)
+        bonds.follow(self, order)
 
     def move(self, order: Order, status: str) -> None:
         """To a status that is told by its own name."""

@@ -9,6 +9,7 @@ from simulator.market import Market
 from simulator.switches import SellOut
 from simulator.symbols import Contract
 
+ZERO = Decimal(0)
 IN_THE_MONEY_USD_MIN = Decimal("0.01")
 
 
@@ -16,27 +17,27 @@ def is_in_the_money(contract: Contract, price: Decimal) -> bool:
     return contract.intrinsic(price) >= IN_THE_MONEY_USD_MIN
 
 
-def shares_moved(contract: Contract, qty: int) -> int:
+def shares_moved(contract: Contract, qty: Decimal) -> Decimal:
     """Received, or negative: delivered, when qty contracts (negative: short) are exercised."""
     return qty * contract.size * (1 if contract.right == "call" else -1)
 
 
-def cash_moved(contract: Contract, qty: int) -> Decimal:
+def cash_moved(contract: Contract, qty: Decimal) -> Decimal:
     """USD taken in, or negative: paid."""
     return -contract.strike * SHARES * qty * (1 if contract.right == "call" else -1)
 
 
-def exercisable(book: Book, contract: Contract, qty: int) -> int:
+def exercisable(book: Book, contract: Contract, qty: Decimal) -> Decimal:
     """How many of qty long contracts the account has the shares or the cash for.
 
     What ends a position of the other side always goes: shares owed are bought.
     """
     shares = book.qty(contract.underlying)
     if contract.right == "put":
-        return min(qty, max(shares, 0) // contract.size)
-    owed = max(-shares, 0) // contract.size
+        return min(qty, max(shares, ZERO) // contract.size)
+    owed = max(-shares, ZERO) // contract.size
     cost = contract.strike * SHARES
-    return min(qty, max(owed, int(max(book.cash, Decimal(0)) / cost)))
+    return min(qty, max(owed, max(book.cash, ZERO) // cost))
 
 
 def to_sell_out(
@@ -63,9 +64,9 @@ def to_sell_out(
             and is_in_the_money(_contract(held), spot[1])
         ]
         before = book.qty(underlying)
-        shares = before + sum(shares_moved(_contract(held), held.qty) for held in group)
-        left = cash + sum((cash_moved(_contract(held), held.qty) for held in group), Decimal(0))
-        if group and (left < min(cash, Decimal(0)) or shares < min(before, 0)):
+        shares = before + sum((shares_moved(_contract(held), held.qty) for held in group), ZERO)
+        left = cash + sum((cash_moved(_contract(held), held.qty) for held in group), ZERO)
+        if group and (left < min(cash, ZERO) or shares < min(before, ZERO)):
             sold += group
         else:
             cash = left

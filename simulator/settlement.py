@@ -12,7 +12,8 @@ from simulator.symbols import Contract
 #: An underlying's closing price of a day; None when it is not known.
 CloseOf = Callable[[str, date], Decimal | None]
 #: How many contracts of a short position are assigned tonight, though they live on.
-Allotted = Callable[[Position, Contract], int]
+ZERO = Decimal(0)
+Allotted = Callable[[Position, Contract], Decimal]
 
 
 def settle(clerk: Clerk, close_of: CloseOf, allotted: Allotted) -> None:
@@ -44,30 +45,32 @@ def _expire(clerk: Clerk, close_of: CloseOf) -> None:
         if close is None:
             continue
         qty = held.qty
-        moved = _exercised(clerk, contract, qty) if means.is_in_the_money(contract, close) else 0
+        moved = _exercised(clerk, contract, qty) if means.is_in_the_money(contract, close) else ZERO
         if moved:
             deliver(clerk, contract, moved)
         if qty != moved:
             clerk.write_lapse(contract.symbol, qty - moved)
-            clerk.book.hold(contract.symbol, contract, moved - qty, Decimal(0))
+            clerk.book.hold(contract.symbol, contract, moved - qty, ZERO)
 
 
-def _exercised(clerk: Clerk, contract: Contract, qty: int) -> int:
+def _exercised(clerk: Clerk, contract: Contract, qty: Decimal) -> Decimal:
     """Signed; a holder may have declined, or lack the shares or the cash."""
     if qty < 0:
         return qty
     if contract.symbol in clerk.book.not_exercising:
-        return 0
+        return ZERO
     return means.exercisable(clerk.book, contract, qty)
 
 
-def deliver(clerk: Clerk, contract: Contract, qty: int) -> None:
+def deliver(clerk: Clerk, contract: Contract, qty: Decimal) -> None:
     """Contracts (negative: short ones) become shares at the strike."""
     book = clerk.book
     shares, net = means.shares_moved(contract, qty), means.cash_moved(contract, qty)
     clerk.write_delivery(contract, qty, shares, net)
+    if qty < 0:
+        book.locked_until[contract.underlying] = book.activities[-1].at
     book.cash += net
-    book.hold(contract.symbol, contract, -qty, Decimal(0))
+    book.hold(contract.symbol, contract, -qty, ZERO)
     book.hold(contract.underlying, None, shares, abs(net / shares))
 
 

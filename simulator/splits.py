@@ -19,15 +19,16 @@ def split_shares(clerk: Clerk, splits: Iterable[Action], spot_of: SpotOf) -> Non
         if held is None or action.rate <= 0:
             continue
         exact = held.qty * action.rate
-        more = int(exact) - held.qty
+        whole = round(exact, 9) if held.qty % 1 else Decimal(int(exact))
+        more = whole - held.qty
         held.entry, held.mark = held.entry / action.rate, held.mark / action.rate
         spot = spot_of(action.symbol)
         price = spot[1] if spot is not None else held.mark
-        paid = ((exact - int(exact)) * price).quantize(CENT)
+        paid = ((exact - whole) * price).quantize(CENT)
         clerk.book.cash += paid
         clerk.book.hold(action.symbol, None, more, held.entry)
         about = f"Split {action.rate} for 1"
-        clerk.write("SPLIT", action.symbol, qty=Decimal(more), net_usd=paid, description=about)
+        clerk.write("SPLIT", action.symbol, qty=more, net_usd=paid, description=about)
 
 
 def adjust_contracts(clerk: Clerk, changes: Iterable[Adjustment]) -> None:
