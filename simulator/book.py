@@ -57,6 +57,8 @@ class Order:
     status_before: str = ""
     successor: "Order | None" = None
     is_waiting: bool = False  # for the order that it is to replace
+    closes: bool = False  # it takes from what was held when it was sent, shares too
+    is_brokers: bool = False  # the broker's own: no client asked for it, and nothing stops it
 
     @property
     def is_open(self) -> bool:
@@ -125,6 +127,8 @@ class Activity:
     description: str = ""
     shown_qty: Decimal | None = None  # where the row says another number than it moves
     per_share_usd: Decimal | None = None
+    entry_usd: Decimal | None = None  # at which it is held from now on, where that is no price
+    split_rate: Decimal | None = None  # new shares for one
 
     @property
     def counts(self) -> bool:
@@ -208,17 +212,6 @@ class Book:
     def qty(self, symbol: str) -> int:
         held = self.positions.get(symbol)
         return held.qty if held is not None else 0
-
-    def held_for_orders(self, symbol: str) -> int:
-        """What open closing orders and tonight's exercise would take away, as a number > 0."""
-        held = self.qty(symbol)
-        return self.exercising.get(symbol, 0) + sum(
-            leg.leaves
-            for order in self.working.values()
-            if not order.is_waiting
-            for leg in order.executed()
-            if leg.symbol == symbol and leg.signed_qty() * held < 0
-        )
 
     def position(self, symbol_or_id: str) -> Position | None:
         by_symbol = self.positions.get(symbol_or_id)

@@ -11,10 +11,12 @@ from simulator.faults import Faults
 from simulator.market import Market, Quote, quote_of
 from simulator.refusal import not_found
 from simulator.sessions import Session, Sessions
-from simulator.states import ENDED_AT, check_move
+from simulator.states import ENDED_AT, FINAL, check_move
 from simulator.switches import Switches
 from simulator.tape import Tape
 from simulator.updates import Execution, Listener, Update, Watcher
+
+ENDED_BEFORE_REPLACED = FINAL - {"replaced"}
 
 
 class Desk:
@@ -86,7 +88,8 @@ class Desk:
         """From now on it can be read, and it holds its buying power."""
         self.book.orders[order.id] = order
         self.book.working[order.id] = order
-        self.book.by_client_id[order.client_order_id] = order
+        for each in (order, *order.legs):
+            self.book.by_client_id[each.client_order_id] = each
         self.tell(order.status, order)
 
     def set_status(self, order: Order, status: str) -> None:
@@ -110,6 +113,9 @@ class Desk:
         """To a status that is told by its own name."""
         self.set_status(order, status)
         self.tell(status, order)
+        waiting = order.successor
+        if status in ENDED_BEFORE_REPLACED and waiting is not None and waiting.is_open:
+            self.move(waiting, "rejected")  # what it was to replace has ended first
 
     def end(self, order: Order, status: str) -> None:
         """To a final status: it works no more."""

@@ -64,15 +64,31 @@ def uncovered(lots: Iterable[Lot], right: Right) -> int:
     )
 
 
+def bare_calls(lots: Sequence[Lot]) -> list[int]:
+    """Of each lot how many short calls no long call covers: as few as can be.
+
+    From the last expiration on, for a long call covers what does not outlive it; of one day
+    those with the highest bends.
+    """
+    bare = [0] * len(lots)
+    over = 0  # shares of longer-lived long calls that cover nothing yet
+    calls = [place for place, lot in enumerate(lots) if lot.right == "call"]
+    for end in sorted({lots[place].expiration for place in calls}, reverse=True):
+        group = [place for place in calls if lots[place].expiration == end]
+        over += sum(lots[place].shares for place in group)
+        for place in sorted(group, key=lambda place: -lots[place].bend):
+            if over < 0 and lots[place].qty < 0:
+                bare[place] = min(-(over // lots[place].size), -lots[place].qty)
+                over += bare[place] * lots[place].size
+    return bare
+
+
 def without_covered_calls(lots: Sequence[Lot], shares: int) -> list[Lot]:
-    """The lots less the uncovered short calls that held shares stand for."""
-    left, bare = max(shares, 0), max(uncovered(lots, "call"), 0)
-    kept = []
-    for lot in sorted(lots, key=lambda lot: (-lot.bend, lot.expiration)):
-        taken = 0
-        if lot.right == "call" and lot.qty < 0:
-            taken = min(left // lot.size, -lot.qty, -(-bare // lot.size))
-        left, bare = left - taken * lot.size, max(bare - taken * lot.size, 0)
+    """The lots less the short calls that only held shares stand for."""
+    left, kept = max(shares, 0), []
+    for lot, bare in zip(lots, bare_calls(lots), strict=True):
+        taken = min(left // lot.size, bare)
+        left -= taken * lot.size
         if lot.qty + taken:
             kept.append(replace(lot, qty=lot.qty + taken))
     return kept

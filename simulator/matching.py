@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from decimal import ROUND_UP, Decimal
 
-from simulator import chance, fills, tricks
+from simulator import chance, fills, guard, tricks
 from simulator.book import Activity, Order
+from simulator.costs import stop_of, trail_of
 from simulator.desk import Desk
 from simulator.increments import is_unwanted
-from simulator.placing import stop_of, trail_of
 from simulator.switches import FillMode
 from simulator.times import MINUTE, utc
 from simulator.updates import Execution
@@ -45,10 +45,11 @@ def meet(desk: Desk, order: Order) -> None:
     if prices is None:
         return
     part = _part(desk, order, offers)
-    if part.units > 0:
-        execute(desk, order, part.units, prices)
-    if part.ends and order.is_open:
-        desk.move(order, "canceled")
+    units = guard.allowed(desk, order, part.units, prices) if part.units > 0 else 0
+    if units > 0:
+        execute(desk, order, units, prices)
+    if order.is_open and (part.ends or units < part.units):
+        desk.end(order, "rejected" if order.status == "new" else "canceled")
 
 
 def _part(desk: Desk, order: Order, offers: Sequence[fills.Offer]) -> tricks.Part:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace as changed
 
-from simulator import placing, tricks
+from simulator import guard, placing, tricks
 from simulator.book import Book, Order
 from simulator.desk import Desk
 from simulator.intake import client_order_id, parse
@@ -30,7 +30,7 @@ def cancel(desk: Desk, order_id: str) -> None:
         return
     won = tricks.late_fill(desk.faults, order, desk.market, desk.now) if desk.is_open else None
     _suspend(desk, order, "pending_cancel")
-    if won is not None:
+    if won is not None and guard.allowed(desk, order, order.leaves, won) == order.leaves:
         execute(desk, order, order.leaves, won)
     settle(desk, order)
 
