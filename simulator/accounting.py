@@ -45,23 +45,29 @@ class Figures:
         return max(self.left, ZERO)
 
 
-def mark_positions(book: Book, market: Market, now: int) -> None:
-    """Give every position its latest middle price; the last known one stays without."""
+def mark_positions(book: Book, market: Market, now: int, *, only_new: bool = False) -> None:
+    """Give every position its latest middle price; the last known one stays without. `only_new`:
+    those that have none yet, where all others have been marked at this moment."""
+    only_new = only_new and book.marked_at == now
+    book.marked_at = now
     for held in book.positions.values():
+        if only_new and held.mark:
+            continue
         quote = quote_of(market, held.symbol, now)
         mark = quote.mark() if quote is not None else None
         held.mark = held.mark if mark is None else mark
 
 
-def figures(book: Book, market: Market, now: int) -> Figures:
-    """At the marks of `now`."""
-    mark_positions(book, market, now)
+def figures(book: Book, market: Market, now: int, *, is_marked: bool = False) -> Figures:
+    """At the marks of `now`; `is_marked`: see mark_positions."""
+    mark_positions(book, market, now, only_new=is_marked)
     values = [value_of(held) for held in book.positions.values()]
     initial = keep = ZERO
     for underlying in {underlying_of(held) for held in book.positions.values()}:
         group = [p for p in book.positions.values() if underlying_of(p) == underlying]
         stock = sum((abs(value_of(p)) for p in group if p.contract is None), ZERO)
-        loss = options_maintenance(book, underlying) + _naked_calls(book, market, underlying, now)
+        lots = without_covered_calls(lots_of(book, underlying), book.qty(underlying))
+        loss = maintenance(lots) + _naked_calls(lots, market, underlying, now)
         # What is spent on options or taken in for them is in the cash already.
         initial += max(loss + _options_value(group), ZERO) + stock * stock_share(book)
         keep += loss + stock * STOCK_MAINTENANCE_SHARE
@@ -138,13 +144,7 @@ def lots_of(book: Book, underlying: str) -> list[Lot]:
     ]
 
 
-def options_maintenance(book: Book, underlying: str) -> Decimal:
-    """The universal spread rule over everything held, covered calls left out."""
-    return maintenance(without_covered_calls(lots_of(book, underlying), book.qty(underlying)))
-
-
-def _naked_calls(book: Book, market: Market, underlying: str, now: int) -> Decimal:
-    lots = lots_of(book, underlying)
-    naked = uncovered(without_covered_calls(lots, book.qty(underlying)), "call")
+def _naked_calls(lots: list[Lot], market: Market, underlying: str, now: int) -> Decimal:
+    naked = uncovered(lots, "call")
     spot = market.spot(underlying, now) if naked > 0 else None
     return NAKED_CALL_SHARE * spot[1] * naked if spot is not None else ZERO

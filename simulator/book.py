@@ -185,6 +185,7 @@ class Book:
     locked_until: dict[str, int] = field(default_factory=dict)  # by underlying, since an assignment
     dividends_due: list[Due] = field(default_factory=list)
     configuration: Configuration = field(default_factory=Configuration)
+    marked_at: int = -1  # when its positions were last given their prices
     _count: int = 0
 
     def new_id(self) -> str:

@@ -67,7 +67,7 @@ def _less_after(desk: Desk, book: Book, moves: Sequence[Move], net: Decimal) -> 
     times = SHARES if moves[0].contract is not None else 1
     then = moved(book, moves, -net * times)
     before = figures(book, desk.market, desk.now).left
-    return before - figures(then, desk.market, desk.now).left
+    return before - figures(then, desk.market, desk.now, is_marked=True).left
 
 
 def _price(desk: Desk, leg: LegAsk, terms: Terms, *, is_short_sale: bool) -> Decimal:

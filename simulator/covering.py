@@ -46,7 +46,8 @@ def check_cover(ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], b
         if any(uncovered(lots, right) > 0 for right in RIGHTS):
             raise _naked()
     first = contracts[0]
-    if first is None or not any(intent.endswith("close") for intent in intents):
+    takes = any(intent.endswith("close") for intent in intents)
+    if first is None or not (takes or (ask.is_multileg and book.not_exercising)):
         return
     before = Outlook(book, first.underlying)
     after = Outlook(book, first.underlying, (moves_of(ask, contracts),))
@@ -99,7 +100,8 @@ def is_bared(before: Book, after: Book) -> bool:
     touched = {
         underlying_of(held)
         for held in (*before.positions.values(), *after.positions.values())
-        if before.qty(held.symbol) != after.qty(held.symbol)
+        if (held.contract is None or held.contract.right == "call")
+        and after.qty(held.symbol) < before.qty(held.symbol)
         or held.symbol in after.not_exercising - before.not_exercising
     }
     return any(

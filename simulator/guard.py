@@ -20,7 +20,7 @@ ZERO = Decimal(0)
 def is_harmful(desk: Desk, then: Book, released_usd: Decimal = ZERO) -> bool:
     """Whether a short call would be bare that is covered, or the buying power below zero and less
     than now. `released_usd` is held for it, and is not any more."""
-    after = figures(then, desk.market, desk.now).left + released_usd
+    after = figures(then, desk.market, desk.now, is_marked=True).left + released_usd
     if after < 0 and after < desk.figures().left:
         return True
     return is_bared(desk.book, then)
@@ -42,8 +42,21 @@ def allowed(desk: Desk, order: Order, units: int, prices: Sequence[Decimal]) -> 
         change = units * (leg.ratio or 1) * (1 if leg.side == "buy" else -1)
         moves.append(Move(leg.symbol, leg.contract, change))
         usd -= price * change * (100 if leg.contract is not None else 1)
+    if _is_paid_long(desk.book, order, units, usd):
+        return units
     then = moved(desk.book, moves, usd)
     return 0 if is_harmful(desk, then, _released(desk, order, units)) else units
+
+
+def _is_paid_long(book: Book, order: Order, units: int, usd: Decimal) -> bool:
+    """Contracts bought for no more than is held for them, beside no short ones: neither margin nor
+    cover has a part in it."""
+    return (
+        all(leg.intent == "buy_to_open" for leg in order.executed())
+        and order.successor is None
+        and -usd <= order.required_usd * units / order.leaves
+        and not any(p.contract is not None and p.qty < 0 for p in book.positions.values())
+    )
 
 
 def _released(desk: Desk, order: Order, units: int) -> Decimal:

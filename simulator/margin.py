@@ -85,12 +85,14 @@ def bare_calls(lots: Sequence[Lot]) -> list[int]:
 
 def without_covered_calls(lots: Sequence[Lot], shares: int) -> list[Lot]:
     """The lots less the short calls that only held shares stand for."""
+    if not any(lot.qty < 0 and lot.right == "call" for lot in lots):
+        return list(lots)
     left, kept = max(shares, 0), []
     for lot, bare in zip(lots, bare_calls(lots), strict=True):
         taken = min(left // lot.size, bare)
         left -= taken * lot.size
         if lot.qty + taken:
-            kept.append(replace(lot, qty=lot.qty + taken))
+            kept.append(replace(lot, qty=lot.qty + taken) if taken else lot)
     return kept
 
 

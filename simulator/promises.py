@@ -120,7 +120,7 @@ class Outlook:
     def shares_free(self, until: date | None = None) -> Quantity:
         """Shares that may go, or stand for one more call of that last day."""
         free = self.shares_kept
-        for end in self._ends("call"):
+        for end in self._ends("call") | ({until} if until is not None else set()):
             without = self._worst("call", end, with_shares=False)
             if until is None and without >= 0:
                 continue  # long calls are enough

@@ -46,9 +46,9 @@ def _expire(clerk: Clerk, close_of: CloseOf, bearable: Bearable) -> None:
             close = close_of(contract.underlying, contract.last_day)
             if close is not None:
                 ended.append((held, contract, means.is_in_the_money(contract, close)))
-    # A writer has no choice; what assignments bring and take, and what a lapse sets free, is there
-    # for the exercises.
-    for held, contract, is_worth in sorted(ended, key=lambda each: (each[0].qty > 0, each[2])):
+    # A writer has no choice; what assignments bring and take is there for the exercises, and what
+    # a short contract's lapse sets free.
+    for held, contract, is_worth in sorted(ended, key=lambda each: each[0].qty > 0):
         qty = held.qty
         moved = 0
         if is_worth and (qty < 0 or contract.symbol not in clerk.book.not_exercising):
