@@ -100,8 +100,10 @@ def is_bared(before: Book, after: Book) -> bool:
     touched = {
         underlying_of(held)
         for held in (*before.positions.values(), *after.positions.values())
-        if (held.contract is None or held.contract.right == "call")
-        and after.qty(held.symbol) < before.qty(held.symbol)
+        if (
+            (held.contract is None or held.contract.right == "call")
+            and after.qty(held.symbol) < before.qty(held.symbol)
+        )
         or held.symbol in after.not_exercising - before.not_exercising
     }
     return any(

@@ -90,6 +90,8 @@ def _span(exchange: Exchange, query: Query) -> Span:
         raise unprocessable("start must be before end")
     first = new_york_day(start)
     days = (last - first).days + 1
+    if (query.get("period") or "").endswith("D"):
+        days = len(exchange.sessions.between(first, last))
     return Span(first=first, last=last, start=start, end=end, timeframe=_timeframe(query, days))
 
 

@@ -1,4 +1,4 @@
-"""Whatever is asked for in whatever order, and however the nights fall: no short call is ever bare, and
+"""Whatever is asked for and however the nights fall: no short call is ever bare, and
 nobody spends what he has not. The oracle counts for itself, share by share and price by price."""
 
 import random
@@ -131,8 +131,8 @@ class Walker:
         elif pick < 0.66:
             self.several()
         elif pick < 0.74 and book.working:
-            body = {"qty": self.chance.choice([None, 1, 2, 4, 100, 200]),
-                    "limit_price": self.chance.choice([None, "0.5", "5", "11", "15", "600"])}  # fmt: skip
+            price = self.chance.choice([None, "0.5", "5", "11", "15", "600"])
+            body = {"qty": self.chance.choice([None, 1, 2, 4, 100, 200]), "limit_price": price}
             self.ask(routes_orders.replace, self.chance.choice(list(book.working)), body)
         elif pick < 0.78 and book.working:
             self.ask(routes_orders.cancel, self.chance.choice(list(book.working)))
@@ -177,8 +177,8 @@ class Walker:
             ends = "close" if (qty < 0 if side == "buy" else qty > 0) else "open"
             legs.append({"symbol": name, "side": side, "position_intent": f"{side}_to_{ends}",
                          "ratio_qty": 1})  # fmt: skip
-        body = {"order_class": "mleg", "qty": self.chance.choice([1, 1, 2, 3]), "legs": legs,
-                "type": self.chance.choice(["market", "limit"]), "time_in_force": "day"}  # fmt: skip
+        body = {"order_class": "mleg", "qty": self.chance.choice([1, 1, 2, 3]), "legs": legs}
+        body |= {"type": self.chance.choice(["market", "limit"]), "time_in_force": "day"}
         if body["type"] == "limit":
             body["limit_price"] = self.chance.choice(["-8", "-2", "-0.5", "0.4", "3", "9", "20"])
         self.ask(routes_orders.place, body=body)
