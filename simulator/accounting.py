@@ -109,13 +109,13 @@ def _ordered(book: Book) -> Decimal:
     )
 
 
-def _exercise_usd(book: Book, symbol: str, qty: int) -> Decimal:
+def _exercise_usd(book: Book, symbol: str, qty: Decimal) -> Decimal:
     """The strikes of tonight's calls, but for shares owed: these are bought."""
     held = book.positions.get(symbol)
     if held is None or held.contract is None or held.contract.right == "put":
         return ZERO
-    owed = max(-book.qty(held.contract.underlying), 0) // held.contract.size
-    return held.contract.strike * SHARES * max(qty - owed, 0)
+    owed = max(-book.qty(held.contract.underlying), ZERO) // held.contract.size
+    return held.contract.strike * SHARES * max(qty - owed, ZERO)
 
 
 def _held_usd(book: Book, order: Order) -> Decimal:

@@ -14,6 +14,7 @@ from simulator.exchange import ClockError, Exchange
 from simulator.fault_script import BadFault
 from simulator.faults import FaultKind
 from simulator.refusal import Refusal, malformed
+from simulator.symbols import plain
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -104,9 +105,9 @@ class Admin:
     async def book(self, request: Request) -> Response:
         """POST /sim/positions {"symbol", "qty", "price"}: qty is signed; no price is the mid."""
         symbol, qty, price = await _symbol_and_qty(request)
-        happenings.book_by_hand(self._exchange, symbol, qty, price)
+        happenings.book_by_hand(self._exchange, symbol, Decimal(qty), price)
         self._exchange.faults.fired[FaultKind.HAND_POSITION] += 1
-        return Json({"symbol": symbol, "qty": str(self._exchange.book.qty(symbol))})
+        return Json({"symbol": symbol, "qty": plain(self._exchange.book.qty(symbol))})
 
     async def assign(self, request: Request) -> Response:
         """POST /sim/assign {"symbol", "qty"}: that many short contracts tonight."""

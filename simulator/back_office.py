@@ -5,10 +5,9 @@ from datetime import date
 from decimal import Decimal
 
 from simulator import allotment, dividends, fees, guard, means, settlement, splits
-from simulator.book import Activity, Book, Position
+from simulator.book import Activity, Book, Position, trade_usd
 from simulator.checks import BROAD_ETFS
 from simulator.desk import Desk
-from simulator.margin import SHARES
 from simulator.market import Market, quote_of
 from simulator.promises import available, exercise
 from simulator.refusal import Refusal, forbidden, unprocessable
@@ -98,11 +97,11 @@ class BackOffice:
         spot = self.market.spot(underlying, session.close)
         return spot[1] if spot is not None else None
 
-    def _allotted(self, session: Session, held: Position, contract: Contract) -> int:
+    def _allotted(self, session: Session, held: Position, contract: Contract) -> Decimal:
         """How many of a short position that lives on are assigned tonight."""
         forced = self.book.to_be_assigned.get(contract.symbol, 0)
         drawn = self._drawn(session, held, contract)
-        return min(max(forced, drawn), -held.qty)
+        return min(Decimal(max(forced, drawn)), -held.qty)
 
     def _drawn(self, session: Session, held: Position, contract: Contract) -> int:
         if self.switches.early_assignment <= 0:
@@ -119,7 +118,7 @@ class BackOffice:
         )
         share = allotment.chance(case, self.switches.early_assignment)
         seed = self.switches.seed
-        return allotment.drawn(-held.qty, share, contract.symbol, session.day, seed)
+        return allotment.drawn(int(-held.qty), share, contract.symbol, session.day, seed)
 
     def _dividend_tomorrow(self, session: Session, contract: Contract) -> Decimal:
         if contract.right != "call":
@@ -183,12 +182,12 @@ class BackOffice:
                 "exercise requests are not accepted between the market close and midnight"
             )
 
-    def _short_of_means(self, contract: Contract, qty: int) -> Refusal:
+    def _short_of_means(self, contract: Contract, qty: Decimal) -> Refusal:
         if contract.right == "put":
             return forbidden(
                 "insufficient underlying qty available to exercise",
-                available_qty=str(available(self.book, contract.underlying, sold=True)),
-                required_qty=str(-means.shares_moved(contract, qty)),
+                available_qty=plain(available(self.book, contract.underlying, sold=True)),
+                required_qty=plain(-means.shares_moved(contract, qty)),
                 symbol=contract.underlying,
             )
         return forbidden(
@@ -204,15 +203,15 @@ class BackOffice:
         self.book.to_be_assigned[symbol] = self.book.to_be_assigned.get(symbol, 0) + qty
 
     def book_by_hand(
-        self, symbol: str, contract: Contract | None, qty: int, price: Decimal, now: int
+        self, symbol: str, contract: Contract | None, qty: Decimal, price: Decimal, now: int
     ) -> Activity:
         """Contracts or shares in (qty > 0) or out against cash, with a row to be read at once."""
-        net = -price * qty * (SHARES if contract is not None else 1)
+        net = -trade_usd(price, qty, is_option=contract is not None)
         self.book.cash += net
         self.book.hold(symbol, contract, qty, price)
         day = self.sessions.current_or_next(now).day
         row = self._clerk(day, now).write(
-            "JNLS", symbol, qty=Decimal(qty), price=price, net_usd=net, description="Journal"
+            "JNLS", symbol, qty=qty, price=price, net_usd=net, description="Journal"
         )
         self.book.activities[-1] = replace(row, at=now, readable_at=now)
         return self.book.activities[-1]

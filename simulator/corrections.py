@@ -4,7 +4,7 @@ whoever reads only what is new does not see it."""
 from dataclasses import replace
 from decimal import Decimal
 
-from simulator.book import Activity, Book, Order, Position
+from simulator.book import Activity, Book, Order, Position, trade_usd
 from simulator.symbols import Contract, is_option_symbol
 
 ZERO = Decimal(0)
@@ -49,8 +49,8 @@ def _put(book: Book, place: int, done: Activity) -> Activity:
 
 def _cash(done: Activity) -> Decimal:
     """USD that a fill brought, or negative: took."""
-    shares = done.qty * (100 if is_option_symbol(done.symbol) else 1)
-    return (done.price or Decimal(0)) * shares * (-1 if done.side == "buy" else 1)
+    paid = trade_usd(done.price or ZERO, done.qty, is_option=is_option_symbol(done.symbol))
+    return -paid if done.side == "buy" else paid
 
 
 def _has_ended(book: Book, symbol: str) -> bool:
@@ -84,7 +84,7 @@ def _replay(book: Book, row: Activity, contract: Contract | None) -> None:
         price = row.entry_usd
     elif row.kind == "OPTRD" and row.net_usd is not None and row.qty:
         price = abs(row.net_usd / row.qty)  # an adjusted contract's strike is for other shares
-    change = int(row.qty)
+    change = row.qty
     if row.kind == "FILL" and row.side != "buy":
         change = -change
     if change:
@@ -101,7 +101,7 @@ def _refigure(book: Book, leg: Order) -> None:
     rows = [row for row in book.activities if row.order_id == leg.id and row.counts]
     parent = next((order for order in book.orders.values() if leg in order.legs), None)
     order, left = parent or leg, (parent or leg).leaves
-    leg.filled_qty = sum(int(row.qty) for row in rows)
+    leg.filled_qty = sum((row.qty for row in rows), ZERO)
     paid = sum((row.qty * (row.price or Decimal(0)) for row in rows), Decimal(0))
     leg.filled_usd = paid
     if parent is not None:
@@ -111,7 +111,7 @@ def _refigure(book: Book, leg: Order) -> None:
         _work_again(order, left)
 
 
-def _work_again(order: Order, left: int) -> None:
+def _work_again(order: Order, left: Decimal) -> None:
     """What has been taken back is wanted once more, and paid for: `left` was, until now."""
     order.required_usd = round(order.required_usd * order.leaves / left, 2)
     if not order.filled_qty:

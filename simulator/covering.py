@@ -6,9 +6,9 @@ from simulator.book import Book, lot_of
 from simulator.checks import Contracts
 from simulator.intake import OrderAsk
 from simulator.margin import Lot, uncovered
-from simulator.promises import Move, Outlook, Way, available
+from simulator.promises import ZERO, Move, Outlook, Way, available
 from simulator.refusal import Refusal, forbidden
-from simulator.symbols import Right, asset_id
+from simulator.symbols import Right, asset_id, plain
 
 RIGHTS: tuple[Right, ...] = ("call", "put")
 
@@ -22,10 +22,11 @@ def check_available(ask: OrderAsk, intents: tuple[str, ...], book: Book) -> None
         if wanted > free:
             held = abs(book.qty(leg.symbol))
             raise forbidden(
-                f"insufficient qty available for order (requested: {wanted}, available: {free})",
-                available=str(free),
-                existing_qty=str(held),
-                held_for_orders=str(held - free),
+                "insufficient qty available for order "
+                f"(requested: {plain(wanted)}, available: {plain(free)})",
+                available=plain(free),
+                existing_qty=plain(held),
+                held_for_orders=plain(held - free),
                 symbol=leg.symbol,
                 related_orders=[
                     order.id
@@ -51,7 +52,7 @@ def check_cover(ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], b
         return
     before = Outlook(book, first.underlying)
     after = Outlook(book, first.underlying, (moves_of(ask, contracts),))
-    if any(after.bare(right) > max(before.bare(right), 0) for right in RIGHTS):
+    if any(after.bare(right) > max(before.bare(right), ZERO) for right in RIGHTS):
         raise _naked()
 
 
@@ -73,9 +74,9 @@ def check_covered_call(
     if needed > free:
         raise forbidden(
             "insufficient underlying qty available for covered call "
-            f"(required: {needed}, available: {free})",
-            available_qty=str(free),
-            required_qty=str(needed),
+            f"(required: {plain(needed)}, available: {plain(free)})",
+            available_qty=plain(free),
+            required_qty=plain(needed),
             symbol=contract.underlying,
             underlying_asset_id=asset_id(contract.underlying),
         )
@@ -95,8 +96,8 @@ def moves_of(ask: OrderAsk, contracts: Contracts) -> Way:
     )
 
 
-def is_bared(before: Book, after: Book) -> bool:
-    """Whether a call is bare that was not; both as they stand, nothing that works considered."""
+def is_bared(before: Book, after: Book, *, at_worst: bool) -> bool:
+    """Whether a call is bare that was not: as both stand, or in the worst case of what works."""
     touched = {
         underlying_of(held)
         for held in (*before.positions.values(), *after.positions.values())
@@ -106,7 +107,10 @@ def is_bared(before: Book, after: Book) -> bool:
         )
         or held.symbol in after.not_exercising - before.not_exercising
     }
-    return any(
-        Outlook(after, name).bare_now("call") > max(Outlook(before, name).bare_now("call"), 0)
-        for name in touched
-    )
+    for name in touched:
+        was, will = Outlook(before, name), Outlook(after, name)
+        if at_worst and will.bare("call") > max(was.bare("call"), ZERO):
+            return True
+        if will.bare_now("call") > max(was.bare_now("call"), ZERO):
+            return True
+    return False

@@ -60,7 +60,6 @@ def _close_out(exchange: "Exchange", held: Position) -> None:
     side = "sell" if held.qty > 0 else "buy"
     ask = OrderAsk(
         client_order_id=None,
-        is_multileg=False,
         qty=abs(held.qty),
         terms=Terms(type="market", time_in_force="day"),
         legs=(LegAsk(symbol=held.symbol, ratio=1, side=side, intent=None),),

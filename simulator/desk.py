@@ -1,14 +1,17 @@
 """What every request to the broker works on: the market, the account, the moment, and the moves of
 orders through their states."""
 
+from dataclasses import replace
 from decimal import Decimal
 
+from simulator import bonds
 from simulator.accounting import Figures, figures
 from simulator.book import Book, Order
 from simulator.disturbed import Disturbed
 from simulator.equity import History
 from simulator.faults import Faults
 from simulator.market import Market, Quote, quote_of
+from simulator.promises import available
 from simulator.refusal import not_found
 from simulator.sessions import Session, Sessions
 from simulator.states import ENDED_AT, FINAL, check_move
@@ -68,6 +71,11 @@ class Desk:
 
     # Orders
 
+    def free(self, order: Order) -> Decimal:
+        """What an order may close, as if it held nothing itself."""
+        working = {key: other for key, other in self.book.working.items() if other is not order}
+        return available(replace(self.book, working=working), order.symbol)
+
     def find(self, order_id: str) -> Order:
         """An order or a leg by its id; Refusal when there is none."""
         order = self.book.orders.get(order_id)
@@ -85,12 +93,15 @@ class Desk:
         return order
 
     def add(self, order: Order) -> None:
-        """From now on it can be read, and it holds its buying power."""
-        self.book.orders[order.id] = order
-        self.book.working[order.id] = order
-        for each in (order, *order.legs):
-            self.book.by_client_id[each.client_order_id] = each
-        self.tell(order.status, order)
+        """From now on it can be read with what is bound to it, and it holds its buying power."""
+        group = (order,) if order.bond is None else order.bond.chain
+        for each in group:
+            self.book.orders[each.id] = each
+            self.book.working[each.id] = each
+            for named in (each, *each.legs):
+                self.book.by_client_id[named.client_order_id] = named
+        for each in group:
+            self.tell(each.status, each)
 
     def set_status(self, order: Order, status: str) -> None:
         """Of the order and its legs, which move together; IllegalMove when it cannot be."""
@@ -108,6 +119,7 @@ class Desk:
         update = Update(event=event, order=order, at=order.updated_at, executions=executions)
         for listener in self.listeners:
             listener(update)
+        bonds.follow(self, order)
 
     def move(self, order: Order, status: str) -> None:
         """To a status that is told by its own name."""

@@ -73,6 +73,12 @@ class Disturbed:
             self._made[underlying] = made = (chain, key, disturbances.disturb(chain, gap, faults))
         return made[2]
 
+    def chain_of(self, contract: Contract, now: int) -> Chain | None:
+        if not self._is_disturbed():
+            return self._market.chain_of(contract, now)
+        found = self.chain(contract.underlying, now)
+        return None if found is None else found.row_of(contract.symbol)
+
     def halt(self, underlying: str, now: int) -> Halt | None:
         fault = self._in_force(FaultKind.HALT, underlying, now)
         if fault is None:

@@ -80,7 +80,7 @@ class Exchange(Desk):
         made.is_brokers = True
         return made
 
-    def execute(self, order: Order, units: int, prices: Sequence[Decimal]) -> None:
+    def execute(self, order: Order, units: Decimal, prices: Sequence[Decimal]) -> None:
         """Trade some of an order at these prices, one a leg, whatever the market says."""
         matching.execute(self, order, units, prices)
 
@@ -125,7 +125,7 @@ class Exchange(Desk):
         self.office.force_assignment(symbol, qty)
 
     def book_by_hand(
-        self, symbol: str, contract: Contract | None, qty: int, price: Decimal
+        self, symbol: str, contract: Contract | None, qty: Decimal, price: Decimal
     ) -> Activity:
         """See BackOffice.book_by_hand."""
         booked = self.office.book_by_hand(symbol, contract, qty, price, self.now)

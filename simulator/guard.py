@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from simulator.accounting import figures
-from simulator.book import Book, Order
+from simulator.book import Book, Order, trade_usd
 from simulator.covering import is_bared
 from simulator.desk import Desk
 from simulator.promises import Move, Outlook, promised, way_of
@@ -17,16 +17,19 @@ from simulator.what_if import moved, with_orders
 ZERO = Decimal(0)
 
 
-def is_harmful(desk: Desk, then: Book, released_usd: Decimal = ZERO) -> bool:
+def is_harmful(
+    desk: Desk, then: Book, released_usd: Decimal = ZERO, *, is_promised: bool = False
+) -> bool:
     """Whether a short call would be bare that is covered, or the buying power below zero and less
-    than now. `released_usd` is held for it, and is not any more."""
+    than now. `released_usd` is held for it, and is not any more; what `is_promised` has been
+    counted in every worst case since it was taken."""
     after = figures(then, desk.market, desk.now, is_marked=True).left + released_usd
     if after < 0 and after < desk.figures().left:
         return True
-    return is_bared(desk.book, then)
+    return is_bared(desk.book, then, at_worst=not is_promised)
 
 
-def allowed(desk: Desk, order: Order, units: int, prices: Sequence[Decimal]) -> int:
+def allowed(desk: Desk, order: Order, units: Decimal, prices: Sequence[Decimal]) -> Decimal:
     """How many units of an order may trade at these prices, one a leg; what closes at most
     closes. The broker's own orders always may."""
     if order.is_brokers:
@@ -34,21 +37,22 @@ def allowed(desk: Desk, order: Order, units: int, prices: Sequence[Decimal]) -> 
     for leg in order.executed():
         if leg.closes:
             held = desk.book.qty(leg.symbol) * (1 if leg.side == "sell" else -1)
-            units = min(units, max(held, 0) // (leg.ratio or 1))
+            units = min(units, max(held, ZERO) // leg.ratio if leg.ratio else max(held, ZERO))
     if units <= 0 or (order.time_in_force == "fok" and units < order.leaves):
-        return 0
+        return ZERO
     moves, usd = [], ZERO
     for leg, price in zip(order.executed(), prices, strict=True):
         change = units * (leg.ratio or 1) * (1 if leg.side == "buy" else -1)
         moves.append(Move(leg.symbol, leg.contract, change))
-        usd -= price * change * (100 if leg.contract is not None else 1)
+        usd -= trade_usd(price, change, is_option=leg.contract is not None)
     if _is_paid_long(desk.book, order, units, usd):
         return units
     then = moved(desk.book, moves, usd)
-    return 0 if is_harmful(desk, then, _released(desk, order, units)) else units
+    released = _released(desk, order, units)
+    return ZERO if is_harmful(desk, then, released, is_promised=True) else units
 
 
-def _is_paid_long(book: Book, order: Order, units: int, usd: Decimal) -> bool:
+def _is_paid_long(book: Book, order: Order, units: Decimal, usd: Decimal) -> bool:
     """Contracts bought for no more than is held for them, beside no short ones: neither margin nor
     cover has a part in it."""
     return (
@@ -59,14 +63,14 @@ def _is_paid_long(book: Book, order: Order, units: int, usd: Decimal) -> bool:
     )
 
 
-def _released(desk: Desk, order: Order, units: int) -> Decimal:
+def _released(desk: Desk, order: Order, units: Decimal) -> Decimal:
     """Of what an order and the one that waits for it hold, what they hold no more afterwards."""
     waiting = order.successor
     next_usd = waiting.required_usd if waiting is not None and waiting.is_open else ZERO
     after_usd = order.required_usd * (order.leaves - units) / order.leaves
     left_usd = ZERO
     if waiting is not None and waiting.is_open and units < order.leaves:
-        share = Decimal(max(waiting.qty - units, 0)) / waiting.qty
+        share = max(waiting.qty - units, ZERO) / waiting.qty
         left_usd = next_usd * (1 if desk.switches.replace_forgets_fills else share)
     return max(order.required_usd, next_usd) - max(after_usd, left_usd)
 
@@ -75,7 +79,7 @@ def recheck(desk: Desk) -> None:
     """Cancel orders, the newest first, that what has happened without them has left without what
     they would close, or with which a call could be bare that is not yet."""
     for order in reversed(list(desk.book.working.values())):
-        if not order.is_open or order.is_brokers:
+        if not order.is_open or order.is_brokers or order.is_held:
             continue
         legs = order.executed()
         if any(leg.closes and _is_too_much(desk.book, leg) for leg in legs) or _bares(desk, order):
@@ -93,7 +97,7 @@ def _bares(desk: Desk, order: Order) -> bool:
     for name in names:
         outlook = Outlook(desk.book, name)
         bare = outlook.bare("call")
-        if bare > max(outlook.bare_now("call"), 0):
+        if bare > max(outlook.bare_now("call"), ZERO):
             rest = {key: other for key, other in desk.book.working.items() if other is not order}
             if Outlook(with_orders(desk.book, rest), name).bare("call") < bare:
                 return True

@@ -45,7 +45,7 @@ def _do(exchange: Exchange, fault: Fault) -> None:
         place_by_hand(exchange, fault.body)
     elif fault.kind is FaultKind.HAND_POSITION:
         price = Decimal(str(fault.setting("price")))
-        book_by_hand(exchange, fault.symbol, int(fault.setting("qty")), price)
+        book_by_hand(exchange, fault.symbol, Decimal(int(fault.setting("qty"))), price)
     else:
         assign(exchange, fault.symbol, int(fault.setting("qty")))
 
@@ -57,7 +57,7 @@ def place_by_hand(exchange: Exchange, body: object) -> Order:
     return order
 
 
-def book_by_hand(exchange: Exchange, symbol: str, qty: int, price: Decimal) -> None:
+def book_by_hand(exchange: Exchange, symbol: str, qty: Decimal, price: Decimal) -> None:
     """Contracts or shares in (qty > 0) or out of the account, against cash; no order, no event,
     an activity row. The price of 0 stands for the present middle."""
     if qty == 0 or abs(qty) > QTY_MAX or price < 0:

@@ -67,6 +67,11 @@ class Chain:
             ask_size=int(self.ask_size[row]),
         )
 
+    def row_of(self, symbol: str) -> "Chain | None":
+        """That contract alone; None when it is not quoted."""
+        row = self.rows.get(symbol)
+        return None if row is None else self.only(np.arange(len(self.contracts)) == row)
+
     def only(self, keep: NDArray[np.bool_]) -> "Chain":
         """Those rows alone."""
         if keep.all():
@@ -154,8 +159,11 @@ class Market(Protocol):
     def chain(self, underlying: str, now: int) -> Chain | None:
         """None for an underlying this market does not have."""
 
+    def chain_of(self, contract: Contract, now: int) -> Chain | None:
+        """The row of one contract in `chain`, without pricing the others; None: not quoted."""
+
     def spot(self, underlying: str, now: int) -> tuple[int, Decimal] | None:
-        """When and what the stock last was; None before its first price."""
+        """When and what the stock last was, in today's shares; None before its first price."""
 
     def official_close(self, underlying: str, day: date) -> Decimal | None:
         """None when it is not known; asked at or after the close of that day."""

@@ -20,17 +20,17 @@ def is_in_the_money(contract: Contract, price: Decimal) -> bool:
     return contract.intrinsic(price) >= IN_THE_MONEY_USD_MIN
 
 
-def shares_moved(contract: Contract, qty: int) -> int:
+def shares_moved(contract: Contract, qty: Decimal) -> Decimal:
     """Received, or negative: delivered, when qty contracts (negative: short) are exercised."""
     return qty * contract.size * (1 if contract.right == "call" else -1)
 
 
-def cash_moved(contract: Contract, qty: int) -> Decimal:
+def cash_moved(contract: Contract, qty: Decimal) -> Decimal:
     """USD taken in, or negative: paid."""
     return -contract.strike * SHARES * qty * (1 if contract.right == "call" else -1)
 
 
-def exercisable(desk: Desk, contract: Contract, qty: int) -> int:
+def exercisable(desk: Desk, contract: Contract, qty: Decimal) -> Decimal:
     """How many of qty long contracts the account has the shares or the cash for: none that cover a
     call or are promised to an order, and no more than is free.
 
@@ -39,9 +39,9 @@ def exercisable(desk: Desk, contract: Contract, qty: int) -> int:
     book = desk.book
     if contract.right == "put":
         return min(qty, available(book, contract.underlying, sold=True) // contract.size)
-    owed = max(-book.qty(contract.underlying), 0) // contract.size
-    free = max(min(book.cash, desk.figures().left), Decimal(0))
-    return min(qty, max(owed, int(free / (contract.strike * SHARES))))
+    owed = max(-book.qty(contract.underlying), ZERO) // contract.size
+    free = max(min(book.cash, desk.figures().left), ZERO)
+    return min(qty, max(owed, free // (contract.strike * SHARES)))
 
 
 def to_sell_out(desk: Desk, expiring: Sequence[Position], mode: SellOut) -> list[Position]:
@@ -91,16 +91,15 @@ def gone(held: Position) -> Move:
 def _is_too_much(desk: Desk, before: Book, after: Book, underlying: str) -> bool:
     """For the cash, the shares, the buying power or the cover that there is."""
     if after.cash < min(before.cash, ZERO) or after.qty(underlying) < min(
-        before.qty(underlying), 0
+        before.qty(underlying), ZERO
     ):
         return True
     left = figures(after, desk.market, desk.now).left
     if left < 0 and left < figures(before, desk.market, desk.now).left:
         return True
     was, will = Outlook(before, underlying), Outlook(after, underlying)
-    return will.shares_kept < min(was.shares_kept, 0) or will.bare("call") > max(
-        was.bare("call"), 0
-    )
+    takes_promised = will.shares_kept < min(was.shares_kept, ZERO)
+    return takes_promised or will.bare("call") > max(was.bare("call"), ZERO)
 
 
 def _shorts_first(positions: Sequence[Position]) -> list[Position]:

@@ -110,11 +110,11 @@ def check_expiring_today(
 
 def check_wash_trade(ask: OrderAsk, book: Book, switches: Switches) -> None:
     """No single order may meet another of the same account."""
-    if ask.is_multileg or (ask.is_option and not switches.option_wash_check):
+    if ask.is_multileg or ask.bound or (ask.is_option and not switches.option_wash_check):
         return
     leg = ask.legs[0]
     for order in book.working.values():
-        if order.legs or order.symbol != leg.symbol or order.side == leg.side:
+        if order.legs or order.is_held or order.symbol != leg.symbol or order.side == leg.side:
             continue
         if reason := _crossing(ask, order):
             raise _wash_trade(order, reason)

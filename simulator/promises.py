@@ -9,11 +9,13 @@ and claims, so its worst case is the sum of each claim's worst case: no order of
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from simulator.book import Book, Order
 from simulator.symbols import Contract, Right
 
-Quantity = int  # of contracts or shares
+Quantity = Decimal  # of contracts or shares
+ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ Claim = tuple[Way, ...]
 def claims(book: Book) -> Iterator[Claim]:
     """Everything that works, waits or was asked for."""
     for order in book.working.values():
+        if order.is_held:
+            continue  # it takes over what another order of its bond holds, and is asked about then
         if order.is_waiting and order.replaces in book.working:
             continue  # another way of the order that it waits for
         ways = [way_of(order)]
@@ -62,12 +66,12 @@ def promised(book: Book, symbol: str) -> Quantity:
     """How much of what is held the claims would take away, as a number > 0."""
     held = book.qty(symbol)
     if not held:
-        return 0
+        return ZERO
     sign = 1 if held > 0 else -1
-    total = 0
+    total = ZERO
     for claim in claims(book):
-        taken = [-sum(m.change for m in way if m.symbol == symbol) * sign for way in claim]
-        total += max(0, *taken)
+        taken = (-sum((m.change for m in way if m.symbol == symbol), ZERO) * sign for way in claim)
+        total += max(ZERO, *taken)
     return total
 
 
@@ -75,12 +79,12 @@ def available(book: Book, symbol: str, *, sold: bool = False) -> Quantity:
     """How much of what is held may be closed: it is promised to nothing and covers no call.
     `sold`: of long ones only."""
     if sold and book.qty(symbol) < 0:
-        return 0
+        return ZERO
     held = abs(book.qty(symbol)) - promised(book, symbol)
     position = book.positions.get(symbol)
     if held > 0 and position is not None and position.contract is None and position.qty > 0:
         held = min(held, Outlook(book, symbol).shares_free())
-    return max(held, 0)
+    return max(held, ZERO)
 
 
 class Outlook:
@@ -109,13 +113,13 @@ class Outlook:
 
     def bare(self, right: Right) -> Quantity:
         """Shares of short contracts that nothing covers in the worst case; puts: no long put."""
-        return max((-self._cover(right, end) for end in self._ends(right)), default=0)
+        return max((-self._cover(right, end) for end in self._ends(right)), default=ZERO)
 
     def bare_now(self, right: Right) -> Quantity:
         """The same if nothing more happens."""
-        shares = max(self.shares, 0) if right == "call" else 0
+        shares = max(self.shares, ZERO) if right == "call" else ZERO
         ends = self._ends(right)
-        return max((-_sum(self._held, right, end) - shares for end in ends), default=0)
+        return max((-_sum(self._held, right, end) - shares for end in ends), default=ZERO)
 
     def shares_free(self, until: date | None = None) -> Quantity:
         """Shares that may go, or stand for one more call of that last day."""
@@ -126,12 +130,14 @@ class Outlook:
                 continue  # long calls are enough
             if until is None or end <= until:
                 free = min(free, self._worst("call", end, with_shares=True))
-        return max(free, 0)
+        return max(free, ZERO)
 
     @property
     def shares_kept(self) -> Quantity:
         """That no claim takes away."""
-        return self.shares + sum(min(0, *(_shares(way) for way in claim)) for claim in self._claims)
+        return self.shares + sum(
+            (min(ZERO, *(_shares(way) for way in claim)) for claim in self._claims), ZERO
+        )
 
     def _cover(self, right: Right, end: date) -> Quantity:
         """What is left over at an expiration; below zero: bare. Shares owed take no call's cover
@@ -142,10 +148,12 @@ class Outlook:
         return max(without, self._worst(right, end, with_shares=True))
 
     def _worst(self, right: Right, end: date, *, with_shares: bool) -> Quantity:
-        total = _sum(self._held, right, end) + (self.shares if with_shares else 0)
+        total = _sum(self._held, right, end) + (self.shares if with_shares else ZERO)
         for claim in self._claims:
-            ways = (_sum(way, right, end) + (_shares(way) if with_shares else 0) for way in claim)
-            total += min(0, *ways)
+            ways = (
+                _sum(way, right, end) + (_shares(way) if with_shares else ZERO) for way in claim
+            )
+            total += min(ZERO, *ways)
         return total
 
     def _ends(self, right: Right) -> set[date]:
@@ -156,12 +164,13 @@ class Outlook:
 def _sum(moves: Iterable[Move], right: Right, end: date) -> Quantity:
     """Shares of the contracts that live to `end`: a long one covers a short one that does not
     outlive it, share for share."""
-    return sum(
+    found = (
         move.change * move.contract.size
         for move in moves
         if move.contract and move.contract.right == right and move.contract.last_day >= end
     )
+    return sum(found, ZERO)
 
 
 def _shares(moves: Iterable[Move]) -> Quantity:
-    return sum(move.change for move in moves if move.contract is None)
+    return sum((move.change for move in moves if move.contract is None), ZERO)

@@ -93,6 +93,10 @@ class Replay:
             self._chains[key] = _chain(self._running(underlying, now), now)
         return self._chains[key]
 
+    def chain_of(self, contract: Contract, now: int) -> Chain | None:
+        found = self.chain(contract.underlying, now)
+        return None if found is None else found.row_of(contract.symbol)
+
     def _running(self, underlying: str, now: int) -> Recording | None:
         """The last recorded day that has opened."""
         started = self._sessions.started(now).day
@@ -103,9 +107,19 @@ class Replay:
         for recording in reversed(self._recordings.get(underlying, [])):
             row = int(np.searchsorted(recording.spot_at, now, side="right")) - 1
             if row >= 0:
-                price = Decimal(str(round(float(recording.spot[row]), 4)))
+                ratio = self._split_since(underlying, recording.day, now)
+                price = Decimal(str(round(float(recording.spot[row] / ratio), 4)))
                 return int(recording.spot_at[row]), price
         return None
+
+    def _split_since(self, underlying: str, day: date, now: int) -> float:
+        """Shares that have become of one of a day, by the openings until now."""
+        started = self._sessions.started(now).day
+        ratio = 1.0
+        for action in self._actions:
+            if action.kind == "split" and action.symbol == underlying and action.rate > 0:
+                ratio *= float(action.rate) if day < action.ex_day <= started else 1.0
+        return ratio
 
     def official_close(self, underlying: str, day: date) -> Decimal | None:
         return self._closes.get((underlying, day))

@@ -20,7 +20,7 @@ from simulator.filters import (
     words,
 )
 from simulator.refusal import not_found
-from simulator.symbols import Contract, asset_id
+from simulator.symbols import Contract, asset_id, is_id
 from simulator.times import new_york_day
 
 Json = dict[str, object]
@@ -165,7 +165,7 @@ def _listed(exchange: Exchange, query: Query) -> Sequence[Contract]:
 def contract(exchange: Exchange, query: Query, name: str) -> Json:
     """GET /v2/options/contracts/{symbol or id}."""
     listed = exchange.market.contract(name, exchange.now)
-    if listed is None:
+    if listed is None and is_id(name):
         everything = (
             c
             for u in exchange.market.underlyings

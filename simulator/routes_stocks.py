@@ -1,6 +1,6 @@
 """The stock data endpoints, for several symbols and for one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from simulator import codes, wire_data
@@ -10,7 +10,7 @@ from simulator.feeds import EMPTY_FEEDS, history_until, stock_history_feed, stoc
 from simulator.filters import BadQuery, Query, choice, day, stock_symbol, stock_symbols
 from simulator.market import Bar, Quote, quote_of
 from simulator.refusal import not_found
-from simulator.series import Row, pages, window
+from simulator.series import Row, Stretch, pages, window
 from simulator.times import DAY, MINUTE, new_york_day
 
 Json = dict[str, object]
@@ -63,7 +63,7 @@ def _snapshot(exchange: Exchange, symbol: str, now: int) -> Json | None:
     bar = _minute_bar(exchange, symbol, now)
     if bar is not None:
         shown["minuteBar"] = bar
-    daily = grouped(exchange.market.daily(symbol, now), parse_timeframe("1Day"))
+    daily = list(grouped(exchange.market.daily(symbol, now), parse_timeframe("1Day")))
     for key, one in zip(("dailyBar", "prevDailyBar"), reversed(daily), strict=False):
         shown[key] = wire_data.bar(one)
     return shown
@@ -135,18 +135,13 @@ def bars(exchange: Exchange, query: Query, name: str) -> Json:
     timeframe = parse_timeframe(query.get("timeframe", ""))
     kinds = parse_adjustment(query.get("adjustment", ""))
     feed, bounds = _asked(exchange, query)
-    today = new_york_day(exchange.now)
 
     def made(symbol: str) -> list[Bar]:
         found = _bars(exchange, symbol, timeframe, (*bounds, history_until(exchange, feed)))
-        known = [
-            action
-            for action in exchange.market.actions(exchange.now)
-            if action.symbol == symbol and action.ex_day <= today
-        ]
-        return adjusted(found, known, kinds)
+        found = _adjusted(exchange, symbol, found, kinds) if kinds else found
+        return [bar for bar in grouped(found, timeframe) if bounds[0] <= bar.at <= bounds[1]]
 
-    return _paged(query, name, feed, made, ("bars", lambda _, bar: wire_data.bar(bar)))
+    return _paged(query, name, (feed, bounds), made, ("bars", lambda _, bar: wire_data.bar(bar)))
 
 
 def trades(exchange: Exchange, query: Query, name: str) -> Json:
@@ -159,7 +154,7 @@ def trades(exchange: Exchange, query: Query, name: str) -> Json:
     def shown(symbol: str, one: Trade) -> Json:
         return wire_data.stock_trade(one.at, one.price, _tape(exchange, symbol))
 
-    return _paged(query, name, feed, made, ("trades", shown))
+    return _paged(query, name, (feed, bounds), made, ("trades", shown))
 
 
 def quotes(exchange: Exchange, query: Query, name: str) -> Json:
@@ -174,7 +169,7 @@ def quotes(exchange: Exchange, query: Query, name: str) -> Json:
     def shown(symbol: str, one: Quote) -> Json:
         return wire_data.stock_quote(one, _tape(exchange, symbol))
 
-    return _paged(query, name, feed, made, ("quotes", shown))
+    return _paged(query, name, (feed, bounds), made, ("quotes", shown))
 
 
 def _asked(exchange: Exchange, query: Query) -> tuple[str, tuple[int, int]]:
@@ -188,13 +183,18 @@ def _asked(exchange: Exchange, query: Query) -> tuple[str, tuple[int, int]]:
 def _paged(
     query: Query,
     name: str,
-    feed: str,
+    asked: tuple[str, tuple[int, int]],
     rows_of: Callable[[str], Sequence[Row]],
     kind: tuple[str, Callable[[str, Row], Json]],
 ) -> Json:
     """Of one symbol a list, of several a list each."""
     symbols = [stock_symbol(name)] if name else stock_symbols(query)
-    rows, token = pages(query, [] if feed in EMPTY_FEEDS else symbols, rows_of)
+    feed, bounds = asked
+
+    def taken(symbol: str, stretch: Stretch) -> Iterator[Row]:
+        return stretch.of(rows_of(symbol))
+
+    rows, token = pages(query, [] if feed in EMPTY_FEEDS else symbols, bounds, taken)
     key, show = kind
     found = {symbol: [show(symbol, one) for one in each] for symbol, each in rows.items()}
     shown: Json = {key: found, "next_page_token": token}
@@ -206,14 +206,23 @@ def _paged(
 def _bars(
     exchange: Exchange, symbol: str, timeframe: Timeframe, bounds: tuple[int, int, int]
 ) -> list[Bar]:
-    """Bars that begin in [start, end], out of what is over by `latest`."""
+    """Minutes or days of the bars that begin in [start, end], out of what is over by `latest`."""
     start, end, latest = bounds
     if timeframe.is_intraday:
         last = min(timeframe.end(end) - 1, latest - MINUTE)
-        found = exchange.market.minutes(symbol, start, last + 1)
-    else:
-        found = exchange.market.daily(symbol, latest)
-    return [bar for bar in grouped(found, timeframe) if start <= bar.at <= end]
+        return exchange.market.minutes(symbol, start, last + 1)
+    return exchange.market.daily(symbol, latest)
+
+
+def _adjusted(exchange: Exchange, symbol: str, bars: list[Bar], kinds: frozenset[str]) -> list[Bar]:
+    """For what has gone ex by today."""
+    today = new_york_day(exchange.now)
+    known = [
+        action
+        for action in exchange.market.actions(exchange.now)
+        if action.symbol == symbol and action.ex_day <= today
+    ]
+    return adjusted(bars, known, kinds, exchange.market.daily(symbol, exchange.now))
 
 
 def _stood(exchange: Exchange, symbol: str, bounds: tuple[int, int]) -> list[Trade]:

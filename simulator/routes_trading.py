@@ -50,9 +50,9 @@ def orders(exchange: Exchange, query: Query, _: str) -> list[Json]:
         if status == "all" or order.is_open == (status == "open")
     ]
     found = [order for order in found if _wanted(order, query)]
-    found = (found[::-1] if newest_first else found)[:limit]
+    found = found[::-1] if newest_first else found
     if nested:
-        return [wire.order(order) for order in found]
+        return [wire.order(order) for order in _rolled_up(found)[:limit]]
     return [wire.order(each, nested=False) for each in _flat(found, limit)]
 
 
@@ -65,6 +65,12 @@ def _flat(found: list[Order], limit: int) -> list[Order]:
             break
         flat += [order, *order.legs]
     return flat
+
+
+def _rolled_up(orders: list[Order]) -> list[Order]:
+    """Without those that are shown as legs of another one of the list."""
+    legs = {id(leg) for each in orders if each.bond for leg in each.bond.legs_of(each)}
+    return [order for order in orders if id(order) not in legs]
 
 
 def _between(exchange: Exchange, query: Query) -> list[Order]:

@@ -2,7 +2,9 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from simulator.exchange import Exchange
@@ -46,35 +48,54 @@ def bound(query: Query, key: str) -> int | None:
     return None if found is None else new_york_moment(found, 0, 0)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stretch:
+    """Rows of [start, end] are asked for in this order, and taken only as long as a page lasts."""
+
+    start: int
+    end: int
+    newest_first: bool
+
+    def after(self, at: int) -> "Stretch":
+        """What comes after a row of that moment."""
+        return replace(self, end=at - 1) if self.newest_first else replace(self, start=at + 1)
+
+    def of(self, rows: Sequence[Row]) -> Iterator[Row]:
+        """Those of a list, oldest first."""
+        ordered = reversed(rows) if self.newest_first else iter(rows)
+        return (row for row in ordered if self.start <= row.at <= self.end)
+
+
 def pages(
-    query: Query, symbols: Sequence[str], rows_of: Callable[[str], Sequence[Row]]
+    query: Query,
+    symbols: Sequence[str],
+    bounds: tuple[int, int],
+    rows_of: Callable[[str, Stretch], Iterable[Row]],
 ) -> tuple[Mapping[str, Sequence[Row]], str | None]:
     """One page over all symbols, symbol after symbol, and the token of the next.
 
     `limit` counts rows, not symbols. A token is base64 of the symbol and moment of the last row.
-    Symbols after the page are not asked for.
+    Rows and symbols after the page are not asked for, but the first of them.
     """
-    limit = whole(query, "limit", LIMIT_DEFAULT, LIMIT_MAX)
+    left = whole(query, "limit", LIMIT_DEFAULT, LIMIT_MAX)
     newest_first = choice(query, "sort", ("asc", "desc"), "asc") == "desc"
+    stretch = Stretch(start=bounds[0], end=bounds[1], newest_first=newest_first)
     after, since = _read_token(query.get("page_token"))
     shown: dict[str, Sequence[Row]] = {}
-    left, last = limit, ""
+    last = ""
     for symbol in sorted(set(symbols)):
         if symbol < after:
             continue
-        rows = rows_of(symbol)
-        if newest_first:
-            rows = rows[::-1]
-        if symbol == after:
-            rows = [row for row in rows if (row.at < since if newest_first else row.at > since)]
-        if rows and left == 0:
+        rows = rows_of(symbol, stretch.after(since) if symbol == after else stretch)
+        taken = list(islice(rows, left + 1))
+        if taken and left == 0:
             return shown, last
-        if rows:
-            shown[symbol] = rows[:left]
+        if taken:
+            shown[symbol] = taken[:left]
             last = _token(symbol, shown[symbol][-1].at)
-            if len(rows) > left:
+            if len(taken) > left:
                 return shown, last
-            left -= len(rows)
+            left -= len(taken)
     return shown, None
 
 

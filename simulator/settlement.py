@@ -12,9 +12,10 @@ from simulator.symbols import Contract
 #: An underlying's closing price of a day; None when it is not known.
 CloseOf = Callable[[str, date], Decimal | None]
 #: How many contracts of a short position are assigned tonight, though they live on.
-Allotted = Callable[[Position, Contract], int]
+ZERO = Decimal(0)
+Allotted = Callable[[Position, Contract], Decimal]
 #: How many of so many long contracts the account has the shares or the cash to exercise.
-Bearable = Callable[[Contract, int], int]
+Bearable = Callable[[Contract, Decimal], Decimal]
 
 
 def settle(clerk: Clerk, close_of: CloseOf, allotted: Allotted, bearable: Bearable) -> None:
@@ -50,17 +51,17 @@ def _expire(clerk: Clerk, close_of: CloseOf, bearable: Bearable) -> None:
     # a short contract's lapse sets free.
     for held, contract, is_worth in sorted(ended, key=lambda each: each[0].qty > 0):
         qty = held.qty
-        moved = 0
+        moved = ZERO
         if is_worth and (qty < 0 or contract.symbol not in clerk.book.not_exercising):
             moved = qty if qty < 0 else bearable(contract, qty)
         if moved:
             deliver(clerk, contract, moved)
         if qty != moved:
             clerk.write_lapse(contract.symbol, qty - moved)
-            clerk.book.hold(contract.symbol, contract, moved - qty, Decimal(0))
+            clerk.book.hold(contract.symbol, contract, moved - qty, ZERO)
 
 
-def deliver(clerk: Clerk, contract: Contract, qty: int) -> None:
+def deliver(clerk: Clerk, contract: Contract, qty: Decimal) -> None:
     """Contracts (negative: short ones) become shares at the strike."""
     book = clerk.book
     shares, net = means.shares_moved(contract, qty), means.cash_moved(contract, qty)
@@ -68,7 +69,7 @@ def deliver(clerk: Clerk, contract: Contract, qty: int) -> None:
     if qty < 0:
         book.locked_until[contract.underlying] = book.activities[-1].at
     book.cash += net
-    book.hold(contract.symbol, contract, -qty, Decimal(0))
+    book.hold(contract.symbol, contract, -qty, ZERO)
     book.hold(contract.underlying, None, shares, abs(net / shares))
 
 

@@ -20,18 +20,19 @@ def split_shares(clerk: Clerk, splits: Iterable[Action], spot_of: SpotOf) -> Non
         if held is None or action.rate <= 0:
             continue
         exact = held.qty * action.rate
-        more = int(exact) - held.qty
+        whole = round(exact, 9) if held.qty % 1 else Decimal(int(exact))
+        more = whole - held.qty
         held.entry, held.mark = held.entry / action.rate, held.mark / action.rate
         spot = spot_of(action.symbol)
         price = spot[1] if spot is not None else held.mark
-        paid = ((exact - int(exact)) * price).quantize(CENT)
+        paid = ((exact - whole) * price).quantize(CENT)
         clerk.book.cash += paid
         clerk.book.hold(action.symbol, None, more, held.entry)
         about = f"Split {action.rate} for 1"
         clerk.write(
             "SPLIT",
             action.symbol,
-            qty=Decimal(more),
+            qty=more,
             net_usd=paid,
             description=about,
             split_rate=action.rate,
@@ -44,9 +45,10 @@ def _carry_requests(book: Book, change: Adjustment) -> None:
     if old in book.not_exercising:
         book.not_exercising.discard(old)
         book.not_exercising.add(new)
-    for asked in (book.exercising, book.to_be_assigned):
-        if old in asked:
-            asked[new] = asked.pop(old) * change.count
+    if old in book.exercising:
+        book.exercising[new] = book.exercising.pop(old) * change.count
+    if old in book.to_be_assigned:
+        book.to_be_assigned[new] = book.to_be_assigned.pop(old) * change.count
 
 
 def adjust_contracts(clerk: Clerk, changes: Iterable[Adjustment]) -> None:

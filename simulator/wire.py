@@ -111,7 +111,7 @@ def asset(symbol: str, name: str, exchange: str) -> Json:
         "shortable": True,
         "easy_to_borrow": True,
         "borrow_status": "easy_to_borrow",
-        "fractionable": False,
+        "fractionable": True,
         "maintenance_margin_requirement": 30,
         "margin_requirement_long": "30",
         "margin_requirement_short": "30",
@@ -151,6 +151,7 @@ def order(made: Order, *, nested: bool = True) -> Json:
     """An order with its legs, or a leg."""
     is_parent = bool(made.legs)
     is_leg = made.ratio is not None
+    legs = made.legs or (made.bond.legs_of(made) if made.bond is not None else ())
     shown: Json = {
         "id": made.id,
         "client_order_id": made.client_order_id,
@@ -167,9 +168,9 @@ def order(made: Order, *, nested: bool = True) -> Json:
         "asset_id": asset_id(made.symbol) if made.symbol else "",
         "symbol": made.symbol,
         "asset_class": asset_class(made),
-        "notional": None,
-        "qty": str(made.qty),
-        "filled_qty": str(made.filled_qty),
+        "notional": _price(made.notional),
+        "qty": None if made.notional is not None else plain(made.qty),
+        "filled_qty": plain(made.filled_qty),
         "filled_avg_price": _price(made.filled_avg_price),
         "order_class": made.order_class,
         "order_type": made.type,
@@ -180,7 +181,7 @@ def order(made: Order, *, nested: bool = True) -> Json:
         "stop_price": _price(made.stop_price),
         "status": made.status,
         "extended_hours": made.extended_hours,
-        "legs": [order(leg) for leg in made.legs] if is_parent and nested else None,
+        "legs": [order(leg) for leg in legs] if legs and nested else None,
         "trail_percent": _price(made.trail_percent),
         "trail_price": _price(made.trail_price),
         "hwm": _price(made.hwm),
@@ -216,7 +217,7 @@ def position(held: Position, book: Book, last_close: Decimal | None) -> Json:
         "exchange": "" if held.contract is not None else "NASDAQ",
         "asset_class": "us_option" if held.contract is not None else "us_equity",
         "asset_marginable": True,
-        "qty": str(held.qty),
+        "qty": plain(held.qty),
         "avg_entry_price": money(held.entry),
         "side": "long" if held.qty > 0 else "short",
         "market_value": money(value),
@@ -228,7 +229,7 @@ def position(held: Position, book: Book, last_close: Decimal | None) -> Json:
         "current_price": money(held.mark),
         "lastday_price": money(last),
         "change_today": _share(held.mark - last, last),
-        "qty_available": str(free if held.qty > 0 else -free),
+        "qty_available": plain(free if held.qty > 0 else -free),
     }
 
 
@@ -266,9 +267,9 @@ def _fill(done: Activity) -> Json:
         "price": _price(done.price),
         "qty": plain(done.qty),
         "side": done.side,
-        "leaves_qty": str(done.leaves_qty),
+        "leaves_qty": plain(done.leaves_qty),
         "order_id": done.order_id,
-        "cum_qty": str(done.cum_qty),
+        "cum_qty": plain(done.cum_qty),
         "order_status": "partially_filled" if done.leaves_qty else "filled",
     }
 

@@ -23,8 +23,8 @@ def snapshots(
 ) -> dict[str, Json]:
     """Of the given rows, in that order, keyed by symbol.
 
-    Quotes lie up to `off_cents` outside the true ones. With `zeros` contracts that expire on
-    `expiring` have greeks of zero instead of none.
+    Quotes lie up to `off_cents` outside the true ones. With `zeros` contracts whose last day
+    is `expiring` have greeks of zero instead of none.
     """
     index = np.asarray(rows, dtype=np.intp)
     times = [rfc3339(at) for at in chain.at[index].tolist()]
@@ -49,7 +49,7 @@ def snapshots(
     if zeros:
         for row in rows:
             contract = chain.contracts[row]
-            if contract.expiration == expiring:
+            if contract.last_day == expiring:
                 found[contract.symbol].pop("impliedVolatility", None)
                 found[contract.symbol]["greeks"] = dict.fromkeys(GREEKS, 0.0)
     return found

@@ -64,7 +64,7 @@ def trade_update(update: Update) -> Json:
         units, net = _net(update.executions)
         more |= {"price": plain(net), "qty": plain(units)}
         more["position_qtys"] = {
-            done.order.symbol: str(done.position_qty) for done in update.executions
+            done.order.symbol: plain(done.position_qty) for done in update.executions
         }
         more["legs"] = [_leg(done, update.at) for done in update.executions]
     return _envelope(update, more)
@@ -86,8 +86,8 @@ def _single(update: Update, made: Order, execution: Execution | None) -> Json:
         "order": wire.order(made),
         "execution_id": execution.id,
         "price": plain(execution.price),
-        "qty": str(execution.qty),
-        "position_qty": str(execution.position_qty),
+        "qty": plain(execution.qty),
+        "position_qty": plain(execution.position_qty),
     }
 
 
@@ -104,7 +104,7 @@ def _envelope(update: Update, more: Json) -> Json:
 def _leg(done: Execution, at: int) -> Json:
     return {
         "execution_id": done.id,
-        "qty": str(done.qty),
+        "qty": plain(done.qty),
         "price": plain(done.price),
         "order_id": done.order.id,
         "symbol": done.order.symbol,

@@ -155,7 +155,20 @@ class Walker:
     def shares(self):
         body = {"symbol": "SPY", "side": self.chance.choice(["buy", "buy", "sell"]),
                 "qty": self.chance.choice([50, 100, 100, 200, 300])}  # fmt: skip
+        if self.chance.random() < 0.2:
+            self.bracket(body)
+            return
         self.send(body, ["0.01", "590", "599", "600", "602", "700"])
+
+    def bracket(self, body):
+        high, low = self.chance.choice([("601", "598"), ("620", "580")])
+        buys = body["side"] == "buy"
+        body |= {"order_class": "bracket", "type": "market", "time_in_force": "gtc"}
+        body["take_profit"] = {"limit_price": high if buys else low}
+        body["stop_loss"] = {"stop_price": low if buys else high}
+        if self.chance.random() < 0.3:  # of what is held
+            body |= {"order_class": "oco", "type": "limit"}
+        self.ask(routes_orders.place, body=body)
 
     def send(self, body, prices):
         kind = self.chance.choice(["market", "market", "limit", "limit", "stop", "stop_limit"])
@@ -197,7 +210,7 @@ class Walker:
 
     def oracle(self):
         book = self.broker.book
-        held = {p.symbol: p.qty for p in book.positions.values()}
+        held = {p.symbol: int(p.qty) for p in book.positions.values()}
         return Oracle(book.cash, held, book.not_exercising)
 
     def price(self, symbol):
@@ -215,11 +228,11 @@ class Walker:
         after = self.oracle()
         before = self.oracle()
         for done in update.executions:
-            change = done.qty if done.order.side == "buy" else -done.qty
+            change = int(done.qty) if done.order.side == "buy" else -int(done.qty)
             before.move(done.order.symbol, -change)
             before.cash += done.price * change * (1 if done.order.symbol == "SPY" else 100)
         was, is_now = before.left(self.price), after.left(self.price)
-        held_usd = self.asked[order.id]
+        held_usd = self.asked.get(order.id, 0)  # an exit was never taken on by itself
         assert is_now >= min(was - held_usd, 0) - 1, (was, is_now, order)
         assert after.naked() <= before.naked(), order
 
@@ -238,7 +251,9 @@ class Walker:
         """Any of it, in whole or in part, may not bare a call that is covered now."""
         then, book = self.oracle(), self.broker.book
         for order in list(book.working.values()):
-            if self.chance.random() < 0.5 or (order.is_waiting and order.replaces in book.working):
+            if order.is_held or (order.is_waiting and order.replaces in book.working):
+                continue
+            if self.chance.random() < 0.5:
                 continue
             if (
                 order.successor is not None
@@ -246,13 +261,13 @@ class Walker:
                 and self.chance.random() < 0.5
             ):
                 order = order.successor
-            units = self.chance.randint(1, order.leaves)
+            units = self.chance.randint(1, int(order.leaves))
             for leg in order.executed():
                 then.move(leg.symbol, units * (leg.ratio or 1) * (1 if leg.side == "buy" else -1))
         for symbol, qty in book.exercising.items():
             if self.chance.random() < 0.5:
-                then.move(symbol, -qty)
-                then.move("SPY", qty * (100 if symbol[9] == "C" else -100))
+                then.move(symbol, -int(qty))
+                then.move("SPY", int(qty) * (100 if symbol[9] == "C" else -100))
         assert then.naked() <= self.borne, (then.held, list(book.working.values()))
 
 
