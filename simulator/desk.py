@@ -72,8 +72,13 @@ class Desk:
     # Orders
 
     def free(self, order: Order) -> Decimal:
-        """What an order may close, as if it held nothing itself."""
-        working = {key: other for key, other in self.book.working.items() if other is not order}
+        """What an order may close, as if it and the one that waits for it held nothing."""
+        own = (order, order.successor)
+        working = {
+            key: each
+            for key, each in self.book.working.items()
+            if not any(each is mine for mine in own)
+        }
         return available(replace(self.book, working=working), order.symbol)
 
     def find(self, order_id: str) -> Order:
