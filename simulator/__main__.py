@@ -103,7 +103,7 @@ def _arm(exchange: Exchange, path: Path | None) -> None:
     if path is None:
         return
     try:
-        for fault in read_file(path, exchange.now):
+        for fault in read_file(path, exchange.now, exchange.market):
             exchange.faults.arm(fault)
     except BadFault as problem:
         raise StartupError(f"--faults: {problem}") from None

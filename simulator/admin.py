@@ -79,7 +79,8 @@ class Admin:
     async def arm(self, request: Request) -> Response:
         """POST /sim/faults: one fault or a list of them; none is armed when one is wrong."""
         try:
-            found = fault_script.read_faults(await body_of(request), self._exchange.now)
+            exchange = self._exchange
+            found = fault_script.read_faults(await body_of(request), exchange.now, exchange.market)
         except BadFault as problem:
             return Json({"message": str(problem)}, status_code=400)
         for fault in found:
@@ -121,11 +122,10 @@ async def _symbol_and_qty(request: Request) -> tuple[str, int, Decimal]:
     body = await body_of(request)
     if not isinstance(body, dict):
         raise malformed("request body must be a JSON object")
-    return (
-        str(body.get("symbol")),
-        int(_number(body, "qty", 1)),
-        _number(body, "price", 0),
-    )
+    qty = _number(body, "qty", 1)
+    if qty != int(qty):
+        raise malformed("qty must be a whole number")
+    return str(body.get("symbol")), int(qty), _number(body, "price", 0)
 
 
 def _number(body: dict[str, object], key: str, default: int) -> Decimal:

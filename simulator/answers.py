@@ -3,7 +3,7 @@
 import json
 from decimal import Decimal
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from simulator.refusal import malformed
@@ -21,7 +21,10 @@ class Json(JSONResponse):
 
 async def body_of(request: Request) -> object:
     """JSON with every number exact, None when there is none; Refusal when it is not JSON."""
-    raw = await request.body()
+    try:
+        raw = await request.body()
+    except ClientDisconnect:  # nobody is there to read the answer
+        raise malformed("request body is incomplete") from None
     if not raw:
         return None
     if len(raw) > BODY_BYTES_MAX:

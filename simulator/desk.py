@@ -37,7 +37,7 @@ class Desk:
     ) -> None:
         self.faults = Faults()
         self.faults.now = start
-        self.market: Market = Disturbed(market, self.faults)
+        self.market: Market = Disturbed(market, self.faults, sessions)
         self.tape = Tape(self.market, sessions)
         self.switches = switches or Switches()
         self.listeners: list[Listener] = []

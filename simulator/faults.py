@@ -6,7 +6,7 @@ the market last from a moment to a moment instead, and count once, when first me
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
@@ -105,6 +105,8 @@ ON_ROWS: Final = (
     FaultKind.WILD_GREEKS,
     FaultKind.MISSING,
 )
+#: What these did stays in the history of prices when they are taken back.
+REMEMBERED: Final = (FaultKind.HALT, FaultKind.GAP)
 #: What a kind can be told, and what it takes when it is not told.
 DEFAULTS: Mapping[FaultKind, Mapping[str, float]] = {
     **{kind: {"seconds": 30} for kind in WAITS},
@@ -164,12 +166,17 @@ class Fault:
         return self.at <= now and (self.until is None or now < self.until)
 
 
+Fits = Callable[[Fault], bool]
+
+
 class Faults:
     """Those that are armed, oldest first, and how often each kind has fired."""
 
     def __init__(self) -> None:
         self.now = 0  # the exchange says how late it is
         self.armed: list[Fault] = []
+        self.ended: list[Fault] = []  # of those that are remembered
+        self.when_disarmed: list[Callable[[FaultKind | None], None]] = []
         self.fired: Counter[FaultKind] = Counter()
         self.failed: list[str] = []  # what was to happen and could not
         self.parts: dict[str, int] = {}  # by order: how many of its parts are still to come
@@ -178,21 +185,34 @@ class Faults:
         self.armed.append(fault)
 
     def disarm(self, kind: FaultKind | None = None) -> None:
-        """All of a kind, or all."""
-        self.armed = [fault for fault in self.armed if kind is not None and fault.kind != kind]
+        """All of a kind, or all. What is remembered has ended now."""
+        taken = [fault for fault in self.armed if kind in {None, fault.kind}]
+        self.armed = [fault for fault in self.armed if fault not in taken]
+        for fault in taken:
+            if fault.kind in REMEMBERED and fault.at < self.now:
+                fault.until = self.now if fault.until is None else min(fault.until, self.now)
+                self.ended.append(fault)
+        for tell in self.when_disarmed:
+            tell(kind)
 
-    def take(self, kind: FaultKind, method: str = "", path: str = "") -> Fault | None:
+    def take(
+        self, kind: FaultKind, method: str = "", path: str = "", fits: Fits | None = None
+    ) -> Fault | None:
         """The armed fault of this kind that now fires; None when nothing goes wrong."""
-        return self.take_any((kind,), method, path)
+        return self.take_any((kind,), method, path, fits)
 
     def take_any(
-        self, kinds: Collection[FaultKind], method: str = "", path: str = ""
+        self,
+        kinds: Collection[FaultKind],
+        method: str = "",
+        path: str = "",
+        fits: Fits | None = None,
     ) -> Fault | None:
         """The same among several kinds: one fires at most."""
         for fault in self.armed:
             if fault.kind not in kinds or not fault.meets(method, path):
                 continue
-            if not fault.lasts(self.now):
+            if not fault.lasts(self.now) or (fits is not None and not fits(fault)):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1

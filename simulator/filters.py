@@ -186,7 +186,11 @@ def page(
     after = read_token(token, is_option_symbol)
     rest = [item for item in items if name_of(item) > after] if after else items
     shown = rest[:limit]
-    more = len(rest) > limit
+    if len(rest) > limit and name_of(rest[limit]) == (last := name_of(shown[-1])):
+        # Copies of one contract stay together, for the token only names it.
+        earlier = [item for item in shown if name_of(item) != last]
+        shown = earlier or [item for item in rest if name_of(item) == last]
+    more = len(rest) > len(shown)
     return shown, b64encode(name_of(shown[-1]).encode()).decode() if more else None
 
 

@@ -9,6 +9,7 @@ from simulator.exchange import Exchange
 from simulator.faults import Fault, FaultKind
 from simulator.market import quote_of
 from simulator.refusal import Refusal, bad_parameter, not_found, unprocessable
+from simulator.times import MINUTE
 
 #: These happen by themselves when their moment comes.
 BY_ITSELF: Final = (FaultKind.HAND_ORDER, FaultKind.HAND_POSITION, FaultKind.ASSIGNMENT)
@@ -27,10 +28,12 @@ def advance(exchange: Exchange, to: int) -> None:
 
 
 def do_due(exchange: Exchange) -> None:
-    """What cannot be done is noted and not tried again."""
+    """What cannot be done is noted and not tried again; what can comes again a minute later at the
+    soonest."""
     faults = exchange.faults
     faults.now = exchange.now
     while (fault := faults.take_any(BY_ITSELF)) is not None:
+        fault.at = exchange.now + MINUTE
         try:
             _do(exchange, fault)
         except Refusal as problem:

@@ -95,6 +95,20 @@ class Path:
                 bars += [bar for bar in self._bars(session) if start <= bar.at < end]
         return bars
 
+    def moments(self, start: int, end: int) -> list[int]:
+        """The minutes in [start, end] with a price of their own."""
+        found: list[int] = []
+        for session in self._sessions.all[self._first :]:
+            if session.open > end:
+                break
+            if session.close >= start:
+                own = np.flatnonzero(
+                    (stands := self.walk(session).stands) == np.arange(len(stands))
+                )
+                at = session.open + own * MINUTE
+                found += at[(at >= start) & (at <= end)].tolist()
+        return found
+
     def daily(self, now: int) -> list[Bar]:
         """From the history to `now`."""
         bars = []

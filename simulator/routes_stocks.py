@@ -8,7 +8,7 @@ from simulator.bars import Timeframe, adjusted, grouped, parse_adjustment, parse
 from simulator.exchange import Exchange
 from simulator.feeds import EMPTY_FEEDS, history_until, stock_history_feed, stock_now
 from simulator.filters import BadQuery, Query, choice, day, stock_symbol, stock_symbols
-from simulator.market import Bar, Quote, quote_of
+from simulator.market import Bar, Quote, prices_of, quote_of
 from simulator.refusal import not_found
 from simulator.series import Row, Stretch, pages, window
 from simulator.times import DAY, MINUTE, new_york_day
@@ -228,14 +228,8 @@ def _adjusted(exchange: Exchange, symbol: str, bars: list[Bar], kinds: frozenset
 def _stood(exchange: Exchange, symbol: str, bounds: tuple[int, int]) -> list[Trade]:
     """Prices in [start, end], each with the moment it began to stand."""
     start, end = max(bounds[0], bounds[1] - HISTORY_DAYS * DAY), bounds[1]
-    found: dict[int, float] = {}
-    for bar in exchange.market.minutes(symbol, start - MINUTE, end - MINUTE + 1):
-        if bar.at not in found:
-            spot = exchange.market.spot(symbol, bar.at)
-            if spot is not None and spot[0] == bar.at:
-                found[bar.at] = float(spot[1])
-        found[bar.at + MINUTE] = bar.close
-    return [Trade(at, price) for at, price in sorted(found.items()) if start <= at <= end]
+    found = prices_of(exchange.market, symbol, start, end)
+    return [Trade(at, float(price)) for at, price in found]
 
 
 # Tables

@@ -62,6 +62,13 @@ class Synthetic:
         at, price, _ = stock.path.at(now)
         return at, Decimal(f"{price:.2f}")
 
+    def quoted_at(self, underlying: str, now: int) -> int:
+        return now
+
+    def moments(self, underlying: str, start: int, end: int) -> list[int]:
+        stock = self._stocks.get(underlying)
+        return stock.path.moments(start, end) if stock is not None else []
+
     def official_close(self, underlying: str, day: date) -> Decimal | None:
         session = self._sessions.on(day)
         stock = self._stocks.get(underlying)

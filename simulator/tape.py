@@ -128,13 +128,20 @@ class Tape:
         if key not in self._marks:
             while len(self._marks) >= CACHED_MARKS:
                 self._marks.pop(next(iter(self._marks)))
-            chain = self._market.chain(contract.underlying, at)
+            is_still = self._is_still(contract.underlying, at)
+            chain = None if is_still else self._market.chain(contract.underlying, at)
             self._marks[key] = {} if chain is None else _marked(chain, at)
         return self._marks[key]
 
     def _mark_alone(self, contract: Contract, at: int) -> Mark:
-        chain = self._market.chain_of(contract, at)
+        is_still = self._is_still(contract.underlying, at)
+        chain = None if is_still else self._market.chain_of(contract, at)
         return {} if chain is None else _marked(chain, at)
+
+    def _is_still(self, underlying: str, at: int) -> bool:
+        """In a halt nothing trades."""
+        halt = self._market.halt(underlying, at)
+        return halt is not None and halt.start < at
 
 
 def _ordered(rows: Sequence[Row], newest_first: bool) -> Sequence[Row]:
