@@ -4,17 +4,19 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from simulator import allotment, dividends, fees, means, settlement, splits
+from simulator import allotment, dividends, fees, guard, means, settlement, splits
 from simulator.book import Activity, Book, Position, trade_usd
 from simulator.checks import BROAD_ETFS
 from simulator.desk import Desk
 from simulator.market import Market, quote_of
+from simulator.promises import available, exercise
 from simulator.refusal import Refusal, forbidden, unprocessable
 from simulator.rows import Clerk
 from simulator.sessions import Session, Sessions
 from simulator.switches import ExercisePosts, Switches
-from simulator.symbols import Contract, is_option_symbol, plain
+from simulator.symbols import Contract, plain
 from simulator.times import MINUTE, new_york_day
+from simulator.what_if import moved
 
 EXERCISE_SHORT = 40310001
 #: A do-not-exercise request may come late, at best effort.
@@ -59,7 +61,7 @@ class BackOffice:
             going = dividends.going_ex(self.market, session.open, last, session.day)
             dividends.note(self.book, going)
 
-    def sell_out(self, session: Session, now: int, *, broad: bool) -> list[Position]:
+    def sell_out(self, session: Session, *, broad: bool) -> list[Position]:
         """What the broker closes now, in order."""
         expiring = [
             held
@@ -68,12 +70,17 @@ class BackOffice:
             and held.contract.last_day == session.day
             and (held.contract.underlying in BROAD_ETFS) == broad
         ]
-        return means.to_sell_out(self.book, self.market, expiring, now, self.switches.sell_out)
+        return means.to_sell_out(self._desk, expiring, self.switches.sell_out)
 
     def night(self, session: Session, now: int) -> None:
         """Contracts, shares and cash move."""
         clerk = self._clerk(session.day, now)
-        settlement.settle(clerk, self._close_of, lambda *case: self._allotted(session, *case))
+        settlement.settle(
+            clerk,
+            self._close_of,
+            lambda *case: self._allotted(session, *case),
+            lambda *case: means.exercisable(self._desk, *case),
+        )
         dividends.pay(clerk)
         if self.switches.fees:
             fees.charge(clerk)
@@ -127,12 +134,15 @@ class BackOffice:
         """All available contracts of a long position; Refusal."""
         held, contract = self._long(name)
         self._check_hours(now, 0)
-        qty = held.qty - self.book.held_for_orders(held.symbol)
+        qty = available(self.book, held.symbol)
         session = self.sessions.current_or_next(now)
         if qty <= 0 or contract.last_day < session.day:
             raise forbidden("no available position to exercise", symbol=held.symbol)
-        if means.exercisable(self.book, contract, qty) < qty:
+        if means.exercisable(self._desk, contract, qty) < qty:
             raise self._short_of_means(contract, qty)
+        way, usd = exercise(contract, qty), means.cash_moved(contract, qty)
+        if guard.is_harmful(self._desk, moved(self.book, way, usd)):
+            raise forbidden("account not eligible to trade uncovered option contracts")
         if self.switches.exercise_posts is ExercisePosts.NIGHT:
             self.book.exercising[held.symbol] = self.book.exercising.get(held.symbol, 0) + qty
         else:
@@ -145,13 +155,17 @@ class BackOffice:
         self._check_hours(now, late)
         if self.book.exercising.get(held.symbol, 0) >= held.qty:
             raise forbidden("no available position", symbol=held.symbol)
-        self.book.not_exercising.add(held.symbol)
+        if held.symbol not in self.book.not_exercising:
+            then = replace(self.book, not_exercising=self.book.not_exercising | {held.symbol})
+            if guard.is_harmful(self._desk, then):
+                raise forbidden("account not eligible to trade uncovered option contracts")
+            self.book.not_exercising.add(held.symbol)
 
     def _long(self, name: str) -> tuple[Position, Contract]:
         held = self.book.position(name)
         if held is None:
-            known = self.market.contract(name, self.sessions.all[0].open)
-            if (known is None and is_option_symbol(name)) or "-" in name:
+            known = self.market.contract(name, self._desk.now)
+            if known is not None or "-" in name:
                 raise forbidden("no available position to exercise", symbol=name)
             raise unprocessable(f"invalid symbol: {name}")
         if held.contract is None:
@@ -172,13 +186,13 @@ class BackOffice:
         if contract.right == "put":
             return forbidden(
                 "insufficient underlying qty available to exercise",
-                available_qty=plain(max(self.book.qty(contract.underlying), Decimal(0))),
+                available_qty=plain(available(self.book, contract.underlying, sold=True)),
                 required_qty=plain(-means.shares_moved(contract, qty)),
                 symbol=contract.underlying,
             )
         return forbidden(
             "insufficient buying power to exercise",
-            buying_power=plain(max(self.book.cash, Decimal(0))),
+            buying_power=plain(max(min(self.book.cash, self._desk.figures().left), Decimal(0))),
             cost_basis=plain(-means.cash_moved(contract, qty)),
         )
 

@@ -83,9 +83,7 @@ def _release(desk: "Desk", bond: Bond) -> None:
     order = bond.chain[1]
     if not order.is_open:
         return
-    if order.signed_qty() * desk.book.qty(order.symbol) >= 0 or order.qty > desk.book.free(
-        order.symbol, without=order
-    ):
+    if order.signed_qty() * desk.book.qty(order.symbol) >= 0 or order.qty > desk.free(order):
         _cancel(desk, bond.chain)
     elif order.status == "held":
         desk.move(order, "new")

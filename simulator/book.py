@@ -59,6 +59,8 @@ class Order:
     status_before: str = ""
     successor: "Order | None" = None
     is_waiting: bool = False  # for the order that it is to replace
+    closes: bool = False  # it takes from what was held when it was sent, shares too
+    is_brokers: bool = False  # the broker's own: no client asked for it, and nothing stops it
     bond: Bond | None = field(default=None, compare=False)
 
     @property
@@ -133,6 +135,8 @@ class Activity:
     description: str = ""
     shown_qty: Decimal | None = None  # where the row says another number than it moves
     per_share_usd: Decimal | None = None
+    entry_usd: Decimal | None = None  # at which it is held from now on, where that is no price
+    split_rate: Decimal | None = None  # new shares for one
 
     @property
     def counts(self) -> bool:
@@ -189,6 +193,7 @@ class Book:
     locked_until: dict[str, int] = field(default_factory=dict)  # by underlying, since an assignment
     dividends_due: list[Due] = field(default_factory=list)
     configuration: Configuration = field(default_factory=Configuration)
+    marked_at: int = -1  # when its positions were last given their prices
     _count: int = 0
 
     def new_id(self) -> str:
@@ -216,22 +221,6 @@ class Book:
     def qty(self, symbol: str) -> Decimal:
         held = self.positions.get(symbol)
         return held.qty if held is not None else Decimal(0)
-
-    def held_for_orders(self, symbol: str) -> Decimal:
-        """What open closing orders and tonight's exercise would take away, as a number > 0."""
-        held = self.qty(symbol)
-        return self.exercising.get(symbol, Decimal(0)) + sum(
-            leg.leaves
-            for order in self.working.values()
-            if not order.is_waiting and not order.is_held
-            for leg in order.executed()
-            if leg.symbol == symbol and leg.signed_qty() * held < 0
-        )
-
-    def free(self, symbol: str, *, without: Order) -> Decimal:
-        """What is held and not promised to another order than this one."""
-        busy = self.held_for_orders(symbol)
-        return abs(self.qty(symbol)) - busy + (0 if without.is_held else without.leaves)
 
     def position(self, symbol_or_id: str) -> Position | None:
         by_symbol = self.positions.get(symbol_or_id)

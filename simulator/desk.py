@@ -1,6 +1,7 @@
 """What every request to the broker works on: the market, the account, the moment, and the moves of
 orders through their states."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from simulator import bonds
@@ -10,12 +11,15 @@ from simulator.disturbed import Disturbed
 from simulator.equity import History
 from simulator.faults import Faults
 from simulator.market import Market, Quote, quote_of
+from simulator.promises import available
 from simulator.refusal import not_found
 from simulator.sessions import Session, Sessions
-from simulator.states import ENDED_AT, check_move
+from simulator.states import ENDED_AT, FINAL, check_move
 from simulator.switches import Switches
 from simulator.tape import Tape
 from simulator.updates import Execution, Listener, Update, Watcher
+
+ENDED_BEFORE_REPLACED = FINAL - {"replaced"}
 
 
 class Desk:
@@ -67,6 +71,16 @@ class Desk:
 
     # Orders
 
+    def free(self, order: Order) -> Decimal:
+        """What an order may close, as if it and the one that waits for it held nothing."""
+        own = (order, order.successor)
+        working = {
+            key: each
+            for key, each in self.book.working.items()
+            if not any(each is mine for mine in own)
+        }
+        return available(replace(self.book, working=working), order.symbol)
+
     def find(self, order_id: str) -> Order:
         """An order or a leg by its id; Refusal when there is none."""
         order = self.book.orders.get(order_id)
@@ -89,7 +103,8 @@ class Desk:
         for each in group:
             self.book.orders[each.id] = each
             self.book.working[each.id] = each
-            self.book.by_client_id[each.client_order_id] = each
+            for named in (each, *each.legs):
+                self.book.by_client_id[named.client_order_id] = named
         for each in group:
             self.tell(each.status, each)
 
@@ -115,6 +130,9 @@ class Desk:
         """To a status that is told by its own name."""
         self.set_status(order, status)
         self.tell(status, order)
+        waiting = order.successor
+        if status in ENDED_BEFORE_REPLACED and waiting is not None and waiting.is_open:
+            self.move(waiting, "rejected")  # what it was to replace has ended first
 
     def end(self, order: Order, status: str) -> None:
         """To a final status: it works no more."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from functools import cached_property
 
-from simulator import corrections, days, matching, pending, placing, timetable
+from simulator import corrections, days, guard, matching, pending, placing, timetable
 from simulator.back_office import BackOffice
 from simulator.book import Activity, Order
 from simulator.desk import Desk
@@ -53,6 +53,9 @@ class Exchange(Desk):
 
     def _next_event(self, to: int) -> int | None:
         event = timetable.next_after(self.now, self.sessions, self.switches)
+        if self.book.working:
+            ends = (order.expires_at for order in self.book.working.values())
+            event = min([event, *(end for end in ends if end > self.now)])
         if self.book.working and self.is_open:
             event = min(event, (self.now // MINUTE + 1) * MINUTE)
         return event if event <= to else None
@@ -73,7 +76,9 @@ class Exchange(Desk):
         unchecked = placing.Admitted(
             ask=ask, contracts=contracts, intents=intents, required_usd=Decimal(0)
         )
-        return placing.make(self, unchecked)
+        made = placing.make(self, unchecked)
+        made.is_brokers = True
+        return made
 
     def execute(self, order: Order, units: Decimal, prices: Sequence[Decimal]) -> None:
         """Trade some of an order at these prices, one a leg, whatever the market says."""
@@ -111,7 +116,9 @@ class Exchange(Desk):
 
     def bust_fill(self, activity_id: str) -> Activity:
         """See corrections.bust."""
-        return corrections.bust(self.book, activity_id)
+        busted = corrections.bust(self.book, activity_id)
+        guard.recheck(self)
+        return busted
 
     def force_assignment(self, symbol: str, qty: int) -> None:
         """See BackOffice.force_assignment."""
@@ -121,4 +128,6 @@ class Exchange(Desk):
         self, symbol: str, contract: Contract | None, qty: Decimal, price: Decimal
     ) -> Activity:
         """See BackOffice.book_by_hand."""
-        return self.office.book_by_hand(symbol, contract, qty, price, self.now)
+        booked = self.office.book_by_hand(symbol, contract, qty, price, self.now)
+        guard.recheck(self)
+        return booked

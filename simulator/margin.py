@@ -11,7 +11,7 @@ bends at another price than its strike, and it covers more or fewer shares than 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from simulator.symbols import Right
 
@@ -65,15 +65,38 @@ def uncovered(lots: Iterable[Lot], right: Right) -> Decimal:
     )
 
 
+def bare_calls(lots: Sequence[Lot]) -> list[Decimal]:
+    """Of each lot how many short calls no long call covers: as few as can be.
+
+    From the last expiration on, for a long call covers what does not outlive it; of one day
+    those with the highest bends.
+    """
+    bare = [ZERO] * len(lots)
+    over = ZERO  # shares of longer-lived long calls that cover nothing yet
+    calls = [place for place, lot in enumerate(lots) if lot.right == "call"]
+    for end in sorted({lots[place].expiration for place in calls}, reverse=True):
+        group = [place for place in calls if lots[place].expiration == end]
+        over += sum((lots[place].shares for place in group), ZERO)
+        for place in sorted(group, key=lambda place: -lots[place].bend):
+            if over < 0 and lots[place].qty < 0:
+                bare[place] = min(whole(-over / lots[place].size), -lots[place].qty)
+                over += bare[place] * lots[place].size
+    return bare
+
+
+def whole(contracts: Decimal) -> Decimal:
+    """Rounded up."""
+    return contracts.to_integral_value(rounding=ROUND_CEILING)
+
+
 def without_covered_calls(lots: Sequence[Lot], shares: Decimal) -> list[Lot]:
-    """The lots less the uncovered short calls that held shares stand for."""
-    left, bare = max(shares, ZERO), max(uncovered(lots, "call"), ZERO)
-    kept = []
-    for lot in sorted(lots, key=lambda lot: (-lot.bend, lot.expiration)):
-        taken = ZERO
-        if lot.right == "call" and lot.qty < 0:
-            taken = min(left // lot.size, -lot.qty, (bare + lot.size - 1) // lot.size)
-        left, bare = left - taken * lot.size, max(bare - taken * lot.size, ZERO)
+    """The lots less the short calls that only held shares stand for."""
+    if not any(lot.qty < 0 and lot.right == "call" for lot in lots):
+        return list(lots)
+    left, kept = max(shares, ZERO), []
+    for lot, bare in zip(lots, bare_calls(lots), strict=True):
+        taken = min(left // lot.size, bare)
+        left -= taken * lot.size
         if lot.qty + taken:
             kept.append(replace(lot, qty=lot.qty + taken) if taken else lot)
     return kept

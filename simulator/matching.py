@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from decimal import ROUND_UP, Decimal
 
-from simulator import bonds, chance, fills, tricks
+from simulator import bonds, chance, fills, guard, tricks
 from simulator.book import Activity, Order, trade_usd
+from simulator.costs import stop_of, trail_of
 from simulator.desk import Desk
 from simulator.increments import is_unwanted
 from simulator.parts import shares_for
-from simulator.placing import stop_of, trail_of
 from simulator.switches import FillMode
 from simulator.times import MINUTE, utc
 from simulator.updates import Execution
@@ -44,16 +44,17 @@ def meet(desk: Desk, order: Order) -> None:
     if order.notional is not None and not order.filled_qty:
         order.qty = _shares_of(desk, order, prices[0])
     part = _part(desk, order, offers)
-    if part.units > 0:
-        execute(desk, order, part.units, prices)
-    if part.ends and order.is_open:
-        desk.move(order, "canceled")
+    units = guard.allowed(desk, order, part.units, prices) if part.units > 0 else Decimal(0)
+    if units > 0:
+        execute(desk, order, units, prices)
+    if order.is_open and (part.ends or units < part.units):
+        desk.end(order, "rejected" if order.status == "new" else "canceled")
 
 
 def _shares_of(desk: Desk, order: Order, price: Decimal) -> Decimal:
     """What the notional buys; of a sale no more than there is."""
     shares = shares_for(order.notional or Decimal(0), price)
-    free = desk.book.free(order.symbol, without=order)
+    free = desk.free(order)
     return min(shares, free) if order.side == "sell" and free > 0 else shares
 
 

@@ -141,6 +141,12 @@ def copied(book: Book) -> Book:
     made = copy.copy(book)
     made.orders = {key: twins[id(order)] for key, order in book.orders.items()}
     made.working = {key: twins.get(id(order), order) for key, order in book.working.items()}
+    legs = {
+        id(leg): twin
+        for order in book.orders.values()
+        for leg, twin in zip(order.legs, twins[id(order)].legs, strict=True)
+    }
+    twins |= legs
     made.by_client_id = {
         key: twins.get(id(order), order) for key, order in book.by_client_id.items()
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace as changed
 from decimal import Decimal
 
-from simulator import bonds, exits, placing, tricks
+from simulator import bonds, exits, guard, placing, tricks
 from simulator.book import Book, Order
 from simulator.desk import Desk
 from simulator.intake import OrderAsk, client_order_id, parse
@@ -32,7 +32,7 @@ def cancel(desk: Desk, order_id: str) -> None:
     can_win = desk.is_open and not order.is_held
     won = tricks.late_fill(desk.faults, order, desk.market, desk.now) if can_win else None
     _suspend(desk, order, "pending_cancel")
-    if won is not None:
+    if won is not None and guard.allowed(desk, order, order.leaves, won) == order.leaves:
         execute(desk, order, order.leaves, won)
     settle(desk, order)
 

@@ -9,6 +9,7 @@ from datetime import date
 from simulator.book import Book, Order
 from simulator.checks import Contracts
 from simulator.intake import OrderAsk
+from simulator.promises import promised
 from simulator.refusal import Refusal, forbidden, unprocessable
 from simulator.switches import Switches
 from simulator.symbols import Contract
@@ -80,7 +81,7 @@ def check_assignment_lock(ask: OrderAsk, underlying: str, book: Book, now: int) 
         return
     sold = {leg.symbol: leg.ratio * ask.qty for leg in ask.legs if leg.side == "sell"}
     free = {
-        held.symbol: held.qty - book.held_for_orders(held.symbol)
+        held.symbol: held.qty - promised(book, held.symbol)
         for held in book.positions.values()
         if held.qty > 0 and held.contract is not None and held.contract.underlying == underlying
     }
@@ -113,13 +114,7 @@ def check_wash_trade(ask: OrderAsk, book: Book, switches: Switches) -> None:
         return
     leg = ask.legs[0]
     for order in book.working.values():
-        if (
-            order.legs
-            or order.is_waiting
-            or order.is_held
-            or order.symbol != leg.symbol
-            or order.side == leg.side
-        ):
+        if order.legs or order.is_held or order.symbol != leg.symbol or order.side == leg.side:
             continue
         if reason := _crossing(ask, order):
             raise _wash_trade(order, reason)

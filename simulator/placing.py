@@ -5,13 +5,12 @@ from dataclasses import replace as changed
 from datetime import date
 from decimal import Decimal
 
-from simulator import bonds, checks, exits, parts, permits, timetable
+from simulator import bonds, checks, costs, covering, exits, parts, permits, timetable
 from simulator.accounting import figures
 from simulator.book import Book, Order
 from simulator.desk import Desk
 from simulator.increments import check_increment
 from simulator.intake import OrderAsk
-from simulator.market import quote_of
 from simulator.refusal import bad_parameter, unprocessable
 from simulator.sessions import Session
 from simulator.terms import Terms
@@ -55,16 +54,16 @@ def admit(desk: Desk, ask: OrderAsk, book: Book, *, freed_usd: Decimal = Decimal
     permits.check_expiring_today(ask, contracts, intents, book, limit)
     permits.check_rolls(ask, intents, [c.right if c is not None else "" for c in contracts])
     permits.check_wash_trade(ask, book, desk.switches)
-    checks.check_available(ask, intents, book)
+    covering.check_available(ask, intents, book)
     first = contracts[0]
     if first is not None:
         permits.check_assignment_lock(ask, first.underlying, book, desk.now)
-    checks.check_cover(ask, contracts, intents, book)
-    checks.check_covered_call(ask, contracts, intents, book)
-    required = checks.required_usd(ask, contracts, intents, book, net_usd(desk, ask))
-    available = figures(desk.book, desk.market, desk.now).options_buying_power + freed_usd
-    checks.check_buying_power(ask, contracts, required, available)
-    return Admitted(ask=ask, contracts=contracts, intents=intents, required_usd=required)
+    covering.check_cover(ask, contracts, intents, book)
+    covering.check_covered_call(ask, contracts, intents, book)
+    need = costs.need_of(desk, ask, contracts, intents, book)
+    left = figures(desk.book, desk.market, desk.now).left + freed_usd
+    costs.check_buying_power(ask, contracts, need, max(left, Decimal(0)), book)
+    return Admitted(ask=ask, contracts=contracts, intents=intents, required_usd=need.required)
 
 
 def check_name(desk: Desk, ask: OrderAsk) -> None:
@@ -88,38 +87,9 @@ def check_exits(desk: Desk, ask: OrderAsk, intents: tuple[str, ...]) -> None:
     exits.check_prices("sell" if side == "buy" else "buy", base, ask.bound)
 
 
-def net_usd(desk: Desk, ask: OrderAsk) -> Decimal:
-    """What a unit may cost at most as far as one can tell, USD a share, debit positive."""
-    terms = ask.terms
-    if ask.is_multileg and terms.limit_price is not None:
-        return terms.limit_price
-    price = terms.limit_price or terms.stop_price
-    if price is None and terms.type == "trailing_stop":
-        price = _trailing_price(desk, ask)
-    if price is None:
-        return checks.natural_net(ask, desk.market, desk.now)
-    return price if ask.legs[0].side == "buy" else -price
-
-
-def _trailing_price(desk: Desk, ask: OrderAsk) -> Decimal | None:
-    mark = _mark(desk, ask)
-    return None if mark is None else stop_of(ask.legs[0].side, mark, trail_of(ask.terms, mark))
-
-
 def _mark(desk: Desk, ask: OrderAsk) -> Decimal | None:
-    quote = quote_of(desk.market, ask.legs[0].symbol, desk.now)
+    quote = desk.quote(ask.legs[0].symbol)
     return quote.mark() if quote is not None else None
-
-
-def trail_of(order: Terms | Order, best: Decimal) -> Decimal:
-    """USD between the best price seen and the stop."""
-    if order.trail_price is not None:
-        return order.trail_price
-    return best * (order.trail_percent or Decimal(0)) / 100
-
-
-def stop_of(side: str, best: Decimal, trail: Decimal) -> Decimal:
-    return round(best + trail if side == "buy" else best - trail, 2)
 
 
 def check_auctions(ask: OrderAsk, session: Session, now: int) -> None:
@@ -144,6 +114,7 @@ def make(desk: Desk, admitted: Admitted) -> Order:
         made.created_at = made.submitted_at = made.updated_at = parent.created_at
         made.symbol, made.contract, made.side = leg.symbol, contract, leg.side
         made.intent = intent if contract is not None else None
+        made.closes = intent.endswith("close")
         made.qty = leg.ratio * ask.qty
         if contract is not None and contract.last_day < new_york_day(made.expires_at):
             made.expires_at = _end_of(desk, contract.last_day)
@@ -162,7 +133,7 @@ def _bound(desk: Desk, ask: OrderAsk, parent: Order, terms: Terms) -> Order:
     """An order that closes what the parent opens, or the same as an oco parent does."""
     made = _blank(desk, ask, terms, None)
     made.created_at = made.submitted_at = made.updated_at = parent.created_at
-    made.symbol, made.side = parent.symbol, parent.side
+    made.symbol, made.side, made.closes = parent.symbol, parent.side, True
     if ask.order_class != "oco":
         made.side = "sell" if parent.side == "buy" else "buy"
     return made

@@ -53,9 +53,18 @@ def orders(exchange: Exchange, query: Query, _: str) -> list[Json]:
     found = found[::-1] if newest_first else found
     if nested:
         return [wire.order(order) for order in _rolled_up(found)[:limit]]
-    found = found[:limit]
-    flat = [each for order in found for each in (order, *order.legs)]
-    return [wire.order(each, nested=False) for each in flat[:limit]]
+    return [wire.order(each, nested=False) for each in _flat(found, limit)]
+
+
+def _flat(found: list[Order], limit: int) -> list[Order]:
+    """Legs behind their parent. A page is longer rather than end among legs: with the one moment
+    that all of them were sent at, the next page would not show the rest."""
+    flat: list[Order] = []
+    for order in found:
+        if len(flat) >= limit:
+            break
+        flat += [order, *order.legs]
+    return flat
 
 
 def _rolled_up(orders: list[Order]) -> list[Order]:

@@ -4,11 +4,12 @@ from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
 
-from simulator.accounting import Figures, value_of
+from simulator.accounting import Figures, stock_times, value_of
 from simulator.book import Activity, Book, Configuration, Order, Position
 from simulator.exchange import Exchange
 from simulator.market import Market
 from simulator.permits import options_level
+from simulator.promises import available
 from simulator.sessions import Session, Sessions
 from simulator.symbols import Contract, account_id, asset_id, plain, title
 from simulator.times import new_york, new_york_text, rfc3339, rfc3339_short
@@ -26,8 +27,8 @@ def account(exchange: Exchange, figures: Figures) -> Json:
     equity = money(figures.equity)
     options = money(figures.options_buying_power)
     double = money(figures.options_buying_power * 2)
-    times = book.configuration.max_margin_multiplier
-    multiplied = money(figures.options_buying_power * int(times))
+    times = stock_times(book)
+    multiplied = money(figures.options_buying_power * times)
     return {
         "id": account_id(book.account),
         "admin_configurations": {},
@@ -58,7 +59,7 @@ def account(exchange: Exchange, figures: Figures) -> Json:
         "maintenance_margin": money(figures.maintenance),
         "last_maintenance_margin": "0",
         "sma": "0",
-        "multiplier": times,
+        "multiplier": str(times),
         "intraday_adjustments": "0",
         "balance_asof": exchange.sessions.before(exchange.session.day).day.isoformat(),
         "trading_blocked": False,
@@ -209,7 +210,7 @@ def position(held: Position, book: Book, last_close: Decimal | None) -> Json:
     basis = held.entry * held.qty * held.multiplier
     gain = value - basis
     today = (held.mark - last) * held.qty * held.multiplier
-    free = max(abs(held.qty) - book.held_for_orders(held.symbol), Decimal(0))
+    free = available(book, held.symbol)
     return {
         "asset_id": asset_id(held.symbol),
         "symbol": held.symbol,

@@ -6,6 +6,7 @@ import pytest
 
 from simulator import routes_orders, routes_trading
 from simulator.past import copied
+from simulator.promises import promised
 from simulator.times import MINUTE, new_york_moment
 from tests.unit.test_simulator_exchange import CLOSE, DAY, P595, market, refusal, send
 from tests.unit.test_simulator_orders import change, exchange, heard, no_of, shares
@@ -139,7 +140,7 @@ def test_one_cancels_other_promises_what_it_closes_once():
     profit, stop = chain(broker, oco())
     assert statuses((profit, stop)) == ["new", "held"]
     assert (profit.limit_price, stop.stop_price) == (Decimal(610), Decimal(590))
-    assert broker.book.held_for_orders("SPY") == 10
+    assert promised(broker.book, "SPY") == 10
     no = refusal(broker, oco())
     assert (no.code, no.extra["available"]) == (40310000, "0")
     moved(broker, table, "590")

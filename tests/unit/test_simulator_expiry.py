@@ -564,7 +564,7 @@ def test_an_exercise_that_posts_at_night_holds_its_contracts_until_then():
 
 EXERCISES_REFUSED = [
     # held, cash, name, time of day -> status and code
-    ([], 1000, LC590.symbol, 11, (403, 40310000)),
+    ([], 1000, LC590.symbol, 11, (422, 42210000)),  # this market lists what is held only
     ([], 1000, asset_id(LC590.symbol), 11, (403, 40310000)),
     ([], 1000, "NOPE", 11, (422, 42210000)),
     ([("SPY", 100)], 1000, "SPY", 11, (422, 42210000)),
