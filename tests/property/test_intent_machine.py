@@ -294,6 +294,57 @@ class IntentLife(RuleBasedStateMachine):
             with context.transaction(self.cycle) as session:
                 assert give_up(session, one, IntentState.NOT_SENT, "late", self.now)
 
+    # Roads that chance alone seldom takes to their end
+
+    def newest(self, purpose, states):
+        found = [one for one in self.stored(states) if one.intent.purpose is purpose]
+        return found[-1] if found else None
+
+    def send_newest(self, purpose):
+        """The intent as claimed; None when it may not leave."""
+        one = self.newest(purpose, [IntentState.PLANNED])
+        if one is None or one.intent.attempt > 1:
+            return None
+        with context.transaction(self.cycle) as session:
+            if intents.claim(session, one, PRICE, self.now, PER_MINUTE_MAX) is not Claim.CLAIMED:
+                return None
+        self.sent.append((self.now, purpose))
+        return one
+
+    @rule()
+    def an_entry_fills_whole(self):
+        self.decide_an_entry()
+        one = self.send_newest(Purpose.OPEN)
+        if one is None:
+            return
+        self.arrive(one)
+        history = self.orders[one.intent.client_order_id]
+        self.now += timedelta(seconds=1)
+        whole = {"filled_quantity": history[-1].quantity, "filled_average_price": PRICE.limit}
+        history.append(replace(history[-1], status="filled", updated_at=self.now, **whole))
+        with context.transaction(self.cycle) as session:
+            one = intents.read_one(session, one.intent.client_order_id)
+            record(session, self.cycle, one, history[-1], self.now)
+
+    @rule(number=picks)
+    def an_exit_is_given_up_as_never_received(self, number):
+        self.decide_an_exit(number)
+        one = self.send_newest(Purpose.CLOSE)
+        if one is not None:
+            for _ in range(6):
+                with transaction(self.url) as session:
+                    one = intents.read_one(session, one.intent.client_order_id)
+                self.look(one)
+
+    @rule(number=picks)
+    def what_was_given_up_turns_up(self, number):
+        one = self.pick(number, [IntentState.NOT_RECEIVED])
+        if one is not None:
+            self.arrive(one)
+            with context.transaction(self.cycle) as session:
+                order = self.orders[one.intent.client_order_id][-1]
+                record(session, self.cycle, one, order, self.now)
+
     # What happens around it
 
     @rule()
