@@ -461,6 +461,6 @@ def test_the_life_of_intents_keeps_its_promises_whatever_happens(database_url, m
     task_settings.settings.cache_clear()
     monkeypatch.setattr(IntentLife, "url", database_url)
     run_state_machine_as_test(
-        IntentLife, settings=settings(max_examples=60, stateful_step_count=50)
+        IntentLife, settings=settings(max_examples=25, stateful_step_count=50)
     )
     task_settings.settings.cache_clear()
