@@ -14,7 +14,6 @@ from domain.execution import (
     limit_at,
     on_tick,
     package_price,
-    slippage_usd,
 )
 from domain.orders import Leg, Purpose, Side
 from domain.records import Quote
@@ -185,13 +184,6 @@ def test_a_limit_is_the_next_price_towards_trading_that_the_exchange_takes(legs,
 def test_a_limit_of_nothing_has_no_sign(price):
     assert not on_tick(LEGS, Decimal(price)).is_signed()
     assert not on_tick(ONE, Decimal(price)).is_signed()
-
-
-def test_slippage_is_what_a_fill_cost_against_the_mid():
-    mid = Decimal("2.10")
-    assert slippage_usd(Side.BUY, Decimal("2.20"), mid) == Decimal("0.10")
-    assert slippage_usd(Side.SELL, Decimal("2.00"), mid) == Decimal("0.10")
-    assert slippage_usd(Side.SELL, Decimal("2.15"), mid) == Decimal("-0.05")
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,7 @@ def upgrade() -> None:
                ' FOR EACH ROW EXECUTE FUNCTION keep_intent_moves()')
     op.execute('CREATE TRIGGER tell_moves AFTER INSERT OR UPDATE ON intents'
                ' FOR EACH ROW EXECUTE FUNCTION tell_intent_moves()')
+    op.alter_column('orders', 'filled_average_price', type_=sa.Numeric(16, 6))
     op.add_column('fills', sa.Column('status', sa.Text(), server_default='executed', nullable=False))
     op.alter_column('fills', 'status', server_default=None)
     for table, moment in (('fills', 'filled_at'), ('activities', 'day::timestamptz')):
