@@ -1,5 +1,5 @@
-"""Every kind of fault, one after the other on one account: each fires and is counted, and the broker
-answers as ever when all have been. `python -P -m pytest -s` prints the table."""
+"""Every kind of fault, one after the other on one account: each fires and is counted, and the
+broker answers as ever when all have been. `python -P -m pytest -s` prints the table."""
 
 import json
 from datetime import date
