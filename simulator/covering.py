@@ -37,10 +37,10 @@ def check_available(ask: OrderAsk, intents: tuple[str, ...], book: Book) -> None
 
 
 def check_cover(ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], book: Book) -> None:
-    """No order may leave a short contract without cover, whatever else happens before or after.
+    """No order may leave a short call without cover, whatever else happens before or after.
 
-    What several legs open they cover themselves. A single put may be secured by cash instead, a
-    single call by shares: see check_covered_call.
+    What several legs open they cover themselves. A put may be left to be secured by cash: what that
+    takes, buying power says. A single call may be covered by shares: see check_covered_call.
     """
     if ask.is_multileg and any(intent == "sell_to_open" for intent in intents):
         lots = order_lots(ask, contracts)
@@ -52,7 +52,7 @@ def check_cover(ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], b
         return
     before = Outlook(book, first.underlying)
     after = Outlook(book, first.underlying, (moves_of(ask, contracts),))
-    if any(after.bare(right) > max(before.bare(right), ZERO) for right in RIGHTS):
+    if after.bare("call") > max(before.bare("call"), ZERO):
         raise _naked()
 
 

@@ -205,6 +205,18 @@ def test_the_long_leg_of_a_spread_can_be_rolled(client):
     assert client.held() == {put(600): -1, put(590): 1}
 
 
+@pytest.mark.parametrize(("cash", "words"), [(100_000, None), (30_000, "cash-secured put")])
+def test_a_put_that_loses_its_long_one_is_secured_by_cash_or_keeps_it(cash, words):
+    client = Client("--cash", str(cash))
+    client.can(client.legs((put(590), "sell_to_open"), (put(580), "buy_to_open")))
+    answer = client.order(put(580), 1, "sell")
+    if words is None:
+        client.can(answer)
+        assert client.held() == {put(590): -1}
+    else:
+        refused(answer, words)
+
+
 @pytest.mark.parametrize("strikes", [(600, 605), (500, 505)])
 def test_closing_costs_what_it_does_not_set_free(strikes):
     client = Client("--cash", "1000")

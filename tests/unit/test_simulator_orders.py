@@ -703,7 +703,7 @@ def test_closing_everything_meets_the_cover_check_and_a_second_time_finishes():
     status, answers = routes_orders.close_positions(broker, {}, "", None)
     found = {answer["symbol"]: answer["status"] for answer in answers}
     assert status == 207
-    assert [found[c.symbol] for c, _ in CONDOR] == [200, 403, 200, 403]
+    assert [found[c.symbol] for c, _ in CONDOR] == [200, 200, 200, 403]  # cash secures the put
     assert all(a["body"]["code"] == 40310000 for a in answers if a["status"] == 403)
     routes_orders.close_positions(broker, {}, "", None)
     assert not broker.book.positions
