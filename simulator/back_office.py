@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from simulator import allotment, dividends, fees, guard, means, settlement, splits
+from simulator import allotment, dividends, fees, guard, means, selling, settlement, splits
 from simulator.book import Activity, Book, Position, trade_usd
 from simulator.checks import BROAD_ETFS
 from simulator.desk import Desk
@@ -62,15 +62,15 @@ class BackOffice:
             dividends.note(self.book, going)
 
     def sell_out(self, session: Session, *, broad: bool) -> list[Position]:
-        """What the broker closes now, in order."""
+        """What the broker closes now, in order; the later time looks at everything once more."""
         expiring = [
             held
             for held in self.book.positions.values()
             if held.contract is not None
             and held.contract.last_day == session.day
-            and (held.contract.underlying in BROAD_ETFS) == broad
+            and (broad or held.contract.underlying not in BROAD_ETFS)
         ]
-        return means.to_sell_out(self._desk, expiring, self.switches.sell_out)
+        return selling.to_sell_out(self._desk, expiring, self.switches.sell_out)
 
     def night(self, session: Session, now: int) -> None:
         """Contracts, shares and cash move."""
@@ -79,7 +79,7 @@ class BackOffice:
             clerk,
             self._close_of,
             lambda *case: self._allotted(session, *case),
-            lambda *case: means.exercisable(self._desk, *case),
+            lambda wanted: means.exercises(self._desk, self.book, wanted),
         )
         dividends.pay(clerk)
         if self.switches.fees:
@@ -138,7 +138,7 @@ class BackOffice:
         session = self.sessions.current_or_next(now)
         if qty <= 0 or contract.last_day < session.day:
             raise forbidden("no available position to exercise", symbol=held.symbol)
-        if means.exercisable(self._desk, contract, qty) < qty:
+        if means.exercisable(self._desk, self.book, contract, qty) < qty:
             raise self._short_of_means(contract, qty)
         way, usd = exercise(contract, qty), means.cash_moved(contract, qty)
         if guard.is_harmful(self._desk, moved(self.book, way, usd)):

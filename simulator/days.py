@@ -54,6 +54,7 @@ def sell_out(exchange: "Exchange", session: Session, *, broad: bool) -> None:
             if order.is_open and any(leg.symbol == held.symbol for leg in order.executed()):
                 exchange.end(order, "canceled")
         _close_out(exchange, held)
+    guard.recheck(exchange)
 
 
 def _close_out(exchange: "Exchange", held: Position) -> None:

@@ -31,9 +31,9 @@ def is_harmful(
 
 def allowed(desk: Desk, order: Order, units: Decimal, prices: Sequence[Decimal]) -> Decimal:
     """How many units of an order may trade at these prices, one a leg; what closes at most
-    closes. The broker's own orders always may."""
+    closes. The broker's own buy whenever they can, and sell nothing that a short one needs."""
     if order.is_brokers:
-        return units
+        return units if order.side == "buy" or _is_spare(desk, order, units) else ZERO
     for leg in order.executed():
         if leg.closes:
             held = desk.book.qty(leg.symbol) * (1 if leg.side == "sell" else -1)
@@ -50,6 +50,15 @@ def allowed(desk: Desk, order: Order, units: Decimal, prices: Sequence[Decimal])
     then = moved(desk.book, moves, usd)
     released = _released(desk, order, units)
     return ZERO if is_harmful(desk, then, released, is_promised=True) else units
+
+
+def _is_spare(desk: Desk, order: Order, units: Decimal) -> bool:
+    """At its mark, so that nothing but margin and cover changes."""
+    desk.figures()
+    held = desk.book.positions.get(order.symbol)
+    usd = held.mark * units * held.multiplier if held is not None else ZERO
+    then = moved(desk.book, [Move(order.symbol, order.contract, -units)], usd)
+    return not is_harmful(desk, then, is_promised=True)
 
 
 def _is_paid_long(book: Book, order: Order, units: Decimal, usd: Decimal) -> bool:

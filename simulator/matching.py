@@ -47,7 +47,8 @@ def meet(desk: Desk, order: Order) -> None:
     units = guard.allowed(desk, order, part.units, prices) if part.units > 0 else Decimal(0)
     if units > 0:
         execute(desk, order, units, prices)
-    if order.is_open and (part.ends or units < part.units):
+    is_refused = units < part.units and not order.is_brokers  # these wait for the short ones
+    if order.is_open and (part.ends or is_refused):
         desk.end(order, "rejected" if order.status == "new" else "canceled")
 
 
@@ -59,9 +60,9 @@ def _shares_of(desk: Desk, order: Order, price: Decimal) -> Decimal:
 
 
 def _is_ready(desk: Desk, order: Order) -> bool:
-    if order.status not in FILLABLE or not _is_its_time(desk, order):
+    if order.is_waiting or order.status not in FILLABLE or not _is_its_time(desk, order):
         return False
-    if order.is_held and not _takes_over(desk, order):
+    if (order.is_held or order.status == "held") and not _takes_over(desk, order):
         return False
     return _is_awake(desk, order)
 
