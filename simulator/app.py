@@ -22,7 +22,7 @@ from simulator.filters import BadQuery
 from simulator.limits import budgets, too_many
 from simulator.pace import Pace
 from simulator.past import Past
-from simulator.refusal import MALFORMED, NOT_FOUND, Refusal, malformed
+from simulator.refusal import INTERNAL, MALFORMED, NOT_FOUND, Refusal, malformed
 from simulator.regrets import Regrets
 from simulator.routes_data import DATA_READS, PREFIXES, Answer
 from simulator.routes_orders import WRITES, Write
@@ -211,12 +211,21 @@ async def _no_such_endpoint(request: Request, problem: Exception) -> Response:
     return Json(body, status_code=status)
 
 
+async def _mistake(request: Request, problem: Exception) -> Response:
+    """The simulator's own; it is raised after this answer, for whoever runs the server."""
+    body: dict[str, object] = {"message": "internal server error occurred"}
+    if not request.url.path.startswith(PREFIXES):
+        body = {"code": INTERNAL} | body
+    return Json(body, status_code=500)
+
+
 class Application(Starlette):
     """The endpoints behind a network that can fail."""
 
     def __init__(self, server: Server, routes: list[BaseRoute]) -> None:
         self._server = server
-        super().__init__(routes=routes, exception_handlers={HTTPException: _no_such_endpoint})
+        answers = {HTTPException: _no_such_endpoint, Exception: _mistake}
+        super().__init__(routes=routes, exception_handlers=answers)
         self.router.redirect_slashes = False  # a path too long by a slash is no endpoint there
 
     def build_middleware_stack(self) -> ASGIApp:

@@ -39,7 +39,8 @@ def close(exchange: "Exchange", session: Session) -> None:
     """The closing auction; orders expire; the day's equity is taken."""
     for order in list(exchange.book.working.values()):
         if order.time_in_force == "cls":
-            matching.meet(exchange, order)
+            with exchange.one_of_many():
+                matching.meet(exchange, order)
     expire(exchange, session.close)
     # What ends today has no quote any more: the last moment before the close counts.
     equity = figures(exchange.book, exchange.market, session.close - 1).equity
@@ -50,14 +51,15 @@ def close(exchange: "Exchange", session: Session) -> None:
 def sell_out(exchange: "Exchange", session: Session, *, broad: bool) -> None:
     """Ordinary market orders, after canceling what holds the contracts."""
     for held in exchange.office.sell_out(session, broad=broad):
-        for order in list(exchange.book.working.values()):
-            if order.is_open and any(leg.symbol == held.symbol for leg in order.executed()):
-                exchange.end(order, "canceled")
-        _close_out(exchange, held)
+        with exchange.one_of_many():
+            _close_out(exchange, held)
     guard.recheck(exchange)
 
 
 def _close_out(exchange: "Exchange", held: Position) -> None:
+    for order in list(exchange.book.working.values()):
+        if order.is_open and any(leg.symbol == held.symbol for leg in order.executed()):
+            exchange.end(order, "canceled")
     side = "sell" if held.qty > 0 else "buy"
     ask = OrderAsk(
         client_order_id=None,
@@ -88,4 +90,5 @@ def expire(exchange: "Exchange", by: int) -> None:
     """Orders whose time is over."""
     for order in list(exchange.book.working.values()):
         if order.is_open and order.expires_at <= by:
-            exchange.end(order, "expired")
+            with exchange.one_of_many():
+                exchange.end(order, "expired")

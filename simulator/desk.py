@@ -1,6 +1,8 @@
 """What every request to the broker works on: the market, the account, the moment, and the moves of
 orders through their states."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 
@@ -48,6 +50,7 @@ class Desk:
         self.history = History()
         self.created_at = start
         self._stamp = start
+        self._mistakes: list[Exception] = []
 
     @property
     def session(self) -> Session:
@@ -68,6 +71,26 @@ class Desk:
         """Now, but never the same moment twice."""
         self._stamp = max(self.now, self._stamp + 1_000)
         return self._stamp
+
+    # Mistakes of the simulator's own
+
+    @contextmanager
+    def one_of_many(self) -> Iterator[None]:
+        """What goes wrong with one order on the clock's way is raised when the clock has arrived:
+        the others are not to suffer for it."""
+        try:
+            yield
+        except Exception as mistake:
+            self._mistakes.append(mistake)
+
+    def raise_mistakes(self) -> None:
+        """The first one, if any."""
+        if self._mistakes:
+            first, more = self._mistakes[0], len(self._mistakes) - 1
+            self._mistakes.clear()
+            if more:
+                first.add_note(f"and {more} more on the clock's way")
+            raise first
 
     # Orders
 

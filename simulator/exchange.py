@@ -43,6 +43,7 @@ class Exchange(Desk):
         self._stand_at(to)
         if self.history.is_due(to):
             self.history.note(to, self.figures().equity)
+        self.raise_mistakes()
 
     def _stand_at(self, moment: int) -> None:
         before = self.now
@@ -94,11 +95,15 @@ class Exchange(Desk):
     def match_all(self) -> None:
         """Whatever works meets the market at this moment of the session."""
         for order in list(self.book.working.values()):
-            pending.settle(self, order)
-            if order.status == "accepted" and not order.is_waiting:
-                matching.arrive(self, order)
-            elif order.is_open:
-                matching.meet(self, order)
+            with self.one_of_many():
+                self._match(order)
+
+    def _match(self, order: Order) -> None:
+        pending.settle(self, order)
+        if order.status == "accepted" and not order.is_waiting:
+            matching.arrive(self, order)
+        elif order.is_open:
+            matching.meet(self, order)
 
     def cancel(self, order_id: str) -> None:
         """Refusal when there is nothing to cancel; legs go with their parent only."""
