@@ -118,10 +118,12 @@ class _Choice:
         """Short contracts go with the long ones that they were covered by: those that are the
         nearest to the money first, and no more than must. Where none is left the long ones stay."""
         sold = [self.ending[symbol] for symbol in self.going if self.ending[symbol].qty > 0]
+        bought = self.going - {held.symbol for held in sold}
+        before = self._without(bought, at_marks=True)
         then = self._without(self.going, at_marks=True)
         left = self._left(then)
-        is_poorer = left < 0 and left < self._left(self.book)
-        if not sold or not (is_poorer or is_bared(self.book, then, at_worst=False)):
+        is_poorer = left < 0 and left < self._left(before)
+        if not sold or not (is_poorer or is_bared(before, then, at_worst=False)):
             return False
         sides = {(_contract(held).underlying, _contract(held).right) for held in sold}
         shorts = [

@@ -312,6 +312,45 @@ def test_groups_may_cross_what_other_orders_may_not():
     assert statuses(chain(broker, bracket())) == ["filled", "new", "held"]
 
 
+# Waiting
+
+
+@pytest.mark.parametrize("words", [{}, {"partial_share": 1.0}])
+def test_a_replaced_exit_is_not_matched_before_it_is_in_the_old_ones_place(words):
+    broker = holding(pending_minutes=2, **words)
+    body = shares("buy", "limit", limit_price="590", order_class="oto", take_profit=PROFIT)
+    entry, profit = chain(broker, body)
+    new = change(broker, profit, limit_price="595")
+    broker.advance(broker.now + 5 * MINUTE)
+    assert statuses((entry, profit, new)) == ["new", "replaced", "held"]
+    assert not new.filled_qty
+
+
+def test_a_replaced_stop_takes_over_when_it_is_in_the_old_ones_place():
+    broker = holding(pending_minutes=2)
+    profit, stop = chain(broker, oco())
+    new = change(broker, stop, stop_price="605")
+    broker.advance(broker.now + MINUTE)
+    assert statuses((profit, stop, new)) == ["new", "pending_replace", "held"]
+    broker.advance(broker.now + 2 * MINUTE)
+    assert statuses((profit, stop, new)) == ["canceled", "replaced", "filled"]
+
+
+def test_a_mistake_with_one_order_keeps_no_other_from_the_market_and_is_raised_in_the_end():
+    table = market()
+    broker = exchange(table)
+    broken = send(broker, shares("buy", "limit", limit_price="595"))
+    other = send(broker, shares("buy", "limit", limit_price="596"))
+    broken.due_at, broken.status = broker.now, "pending_cancel"
+    broker.listeners.append(lambda update: 1 / (update.order is not broken))
+    to = broker.now + MINUTE
+    table.stock = Decimal(594)
+    with pytest.raises(ZeroDivisionError):
+        broker.advance(to)
+    assert (other.status, broker.now) == ("filled", to)
+    broker.advance(to + MINUTE)
+
+
 # Reading
 
 
