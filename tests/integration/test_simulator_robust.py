@@ -1,13 +1,16 @@
 """A real server on loopback outlives whatever is sent to it, and answers as the broker would."""
 
+import asyncio
 import http.client
 import json
 import socket
 from urllib.parse import quote, urlsplit
 
+import httpx
 import pytest
 
-from simulator.app import DATA_READS, TRADING_READS
+from simulator.__main__ import build, parser
+from simulator.app import DATA_READS, TRADING_READS, create_app
 
 KEYS = {"APCA-API-KEY-ID": "key", "APCA-API-SECRET-KEY": "secret"}
 IS_DATA = ("/v1beta1/", "/v1/", "/v2/stocks")
@@ -135,3 +138,21 @@ def test_a_client_that_hangs_up_within_its_body_is_no_error_of_the_server(peer, 
     peer.send(head + b"Content-Length: 1000\r\n\r\n{")
     peer.ask("GET", "/v2/clock")
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_mistake_of_the_simulators_own_is_answered_as_the_broker_answers_one():
+    exchange = build(parser().parse_args([]))
+    exchange.listeners.append(lambda update: 1 / 0)
+    app = create_app(exchange)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+
+    async def asked():
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            body = {"symbol": "SPY", "qty": "1", "side": "buy", "type": "market"}
+            keys = {"APCA-API-KEY-ID": "k", "APCA-API-SECRET-KEY": "s"}
+            return await client.post(
+                "/v2/orders", json=body | {"time_in_force": "day"}, headers=keys
+            )
+
+    answer = asyncio.run(asked())
+    assert (answer.status_code, answer.json()["code"]) == (500, 50010000)

@@ -105,6 +105,7 @@ class Walker:
             switches=Switches(seed=seed, early_assignment=0.02, **switches),
         )
         self.asked, self.rows, self.borne, self.refused = {}, 0, 0, 0
+        self.symbols = [*CALLS, *PUTS]
         self.broker.listeners.append(self.hear)
 
     # What is asked
@@ -145,7 +146,7 @@ class Walker:
             self.wait()
 
     def single(self):
-        symbol = self.chance.choice([*CALLS, *PUTS])
+        symbol = self.chance.choice(self.symbols)
         held = self.broker.book.qty(symbol)
         body = {"symbol": symbol, "side": self.chance.choice(["buy", "sell"]),
                 "qty": abs(held) if held and self.chance.random() < 0.4
@@ -180,7 +181,9 @@ class Walker:
 
     def several(self):
         held = [s for s in self.broker.book.positions if len(s) > 6]
-        names = self.chance.sample(self.chance.choice([CALLS, PUTS, CALLS + PUTS]), 4)
+        right = self.chance.choice(["C", "P", "CP"])
+        names = list({s: 0 for s in self.chance.sample(self.symbols, len(self.symbols))
+                      if s[9] in right})[:4]  # fmt: skip
         if held and self.chance.random() < 0.5:
             names = [self.chance.choice(held), *(n for n in names if n not in held)]
         legs = []
@@ -206,6 +209,26 @@ class Walker:
         if "OPEXC" in kinds and not kinds & {"OPASN", "FILL"}:
             assert self.broker.book.cash >= min(cash, 0), "nobody exercises on credit at night"
 
+    def live_to_the_end_of(self, day):
+        """Through the sell-out and the night; nothing lapses that could still be exercised."""
+        for hour, minute in ((15, 29), (15, 44), (15, 47), (15, 59), (17, 59)):
+            self.broker.advance(new_york_moment(day, hour, minute))
+            self.look()
+        declined = set(self.broker.book.not_exercising)
+        self.broker.advance(new_york_moment(day, 18, 1))
+        self.look()
+        close = self.broker.market.official_close("SPY", day)
+        figures, book = self.broker.figures(), self.broker.book
+        short_calls = any(p.qty < 0 and p.contract for p in book.positions.values())
+        for row in self.new_rows:
+            if row.kind != "OPEXP" or row.qty > 0 or row.symbol in declined:
+                continue
+            strike = int(row.symbol[10:15])
+            if row.symbol[9] == "C" and close >= strike + Decimal("0.01"):
+                assert min(figures.cash, figures.left) < 100 * strike, row
+            if row.symbol[9] == "P" and close <= strike - Decimal("0.01"):
+                assert book.qty("SPY") < 100 or book.working or short_calls, row
+
     # What must hold
 
     def oracle(self):
@@ -223,7 +246,7 @@ class Walker:
         order = update.order
         if update.event in {"pending_new", "accepted"}:
             self.asked[order.id] = order.required_usd
-        if not update.executions or order.is_brokers:
+        if not update.executions:
             return
         after = self.oracle()
         before = self.oracle()
@@ -231,10 +254,16 @@ class Walker:
             change = int(done.qty) if done.order.side == "buy" else -int(done.qty)
             before.move(done.order.symbol, -change)
             before.cash += done.price * change * (1 if done.order.symbol == "SPY" else 100)
+        assert after.naked() <= before.naked(), order
         was, is_now = before.left(self.price), after.left(self.price)
+        if order.is_brokers:
+            if order.side == "sell":
+                (done,) = update.executions
+                was -= 100 * done.qty * (self.price(order.symbol) - done.price)
+                assert is_now >= min(was, 0) - 1, (was, is_now, order)
+            return
         held_usd = self.asked.get(order.id, 0)  # an exit was never taken on by itself
         assert is_now >= min(was - held_usd, 0) - 1, (was, is_now, order)
-        assert after.naked() <= before.naked(), order
 
     def look(self):
         rows = self.broker.book.activities
@@ -292,4 +321,24 @@ def walk(seed, switches, steps):
 def test_no_walk_leaves_a_call_bare_or_spends_what_is_not_there(place):
     for seed in range(2):
         walker = walk(10 * place + seed, WALKS[place], 150)
+        assert walker.broker.book.orders
+
+
+def expire(seed, switches, orders):
+    """A book of what expires today, cash that is not enough for all of it, and the evening."""
+    walker = Walker(seed, **switches)
+    walker.broker.advance(new_york_moment(FIRST, 10, 0))
+    walker.symbols = [name for name in (*CALLS, *PUTS) if name[3:9] == ENDS[0]] * 4
+    walker.symbols += [*CALLS, *PUTS]
+    for _ in range(orders):
+        pick = walker.chance.random()
+        (walker.several if pick < 0.6 else walker.single if pick < 0.85 else walker.shares)()
+    walker.live_to_the_end_of(FIRST)
+    return walker
+
+
+@pytest.mark.parametrize("place", range(len(WALKS)))
+def test_no_sell_out_bares_a_call_and_no_night_lets_lapse_what_can_be_exercised(place):
+    for seed in range(6):
+        walker = expire(100 * place + seed, WALKS[place], 25)
         assert walker.broker.book.orders
