@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import requests
@@ -61,6 +60,14 @@ class Day:
         self.skew_s_max = 0.0
         self.counts: Counter[str] = Counter()
         self._runs = 0
+        self._is_last = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether orders alone have moved what is held."""
+        moved = any(row.order_id is None for row in self.exchange.book.activities)
+        odd = {"F21", "F23"} & {FAULTS[fault.kind].number for fault in self.plan.faults}
+        return not moved and not odd and not self.plan.scene.is_split
 
     # The day
 
@@ -127,6 +134,7 @@ class Day:
         morning = second.open + 20 * MINUTE
         for slot in (morning, morning + 10 * MINUTE, morning + 20 * MINUTE):
             self.advance(slot)
+            self._is_last = slot == morning + 20 * MINUTE
             self.run_cycle(slot)
         self.oracle.judge()
 
@@ -244,9 +252,20 @@ class Day:
     def unanswered(self, request: requests.PreparedRequest, error: Exception) -> None:
         self.history.add("answer", f"none: {type(error).__name__}")
 
+    def stepped(self, name: str, again: Callable[[], object]) -> None:
+        """A step is done. The last reconcile is done once more, over an unchanged broker."""
+        if self._is_last and name == "reconcile" and self._reconciled():
+            before = self.oracle.contents()
+            again()
+            self.oracle.reconciled_again(before)
+
+    def _reconciled(self) -> bool:
+        self.counts["last reconciles"] += 1
+        return self.counts["last reconciles"] == 2
+
     def opened(self, cycle: Cycle) -> None:
         current().cycle_id = cycle.id
-        self.oracle.opened(current(), cycle.id)
+        self.oracle.opened(current())
 
     def committed(self, wrote: list[str]) -> None:
         if wrote:
@@ -269,7 +288,3 @@ def _driven(flow: Any) -> str:
         return "done" if end.value is None else f"skipped: {end.value.message}"
     raise RuntimeError("the flow awaits something: it can no longer be driven by hand")
 
-
-def moment(at: int) -> datetime:
-    """As Postgres has it."""
-    return utc(at) + timedelta(0)

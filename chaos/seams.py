@@ -127,6 +127,7 @@ class Seams:
         def step(*arguments: Any) -> Any:
             self.day.operations.reach(_at(Kind.STEP, Phase.BEFORE, name))
             answer = self._tried(name, of, arguments)
+            self.day.stepped(name, lambda: of.fn(*arguments))
             self.day.operations.reach(_at(Kind.STEP, Phase.AFTER, name))
             return answer
 
