@@ -1,1 +1,1 @@
-"""The chaos harness: seeded days with faults, judged by an oracle that shares nothing with the core."""
+"""The chaos harness: seeded days with faults, judged by an oracle of its own."""

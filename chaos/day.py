@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
-from broker.errors import BrokerError
 from sqlalchemy.exc import DBAPIError
 
+from broker.errors import BrokerError
 from chaos.faults import FAULTS, Armed
 from chaos.history import History
 from chaos.market import exchange_of, sessions_around
@@ -230,7 +230,7 @@ class Day:
         self.exchange.faults.arm(fault)
         self._sim("clock", {"now": rfc3339(self.exchange.now)})  # what is due happens
 
-    def _sim(self, name: str, body: dict[str, object]) -> None:
+    def _sim(self, name: str, body: dict[str, str]) -> None:
         request = requests.Request("POST", f"{BROKER_URL}/sim/{name}", headers=KEYS, json=body)
         answer = self.wire.send(request.prepare())
         if answer.status_code != 200:
@@ -241,7 +241,7 @@ class Day:
     def depart(self, request: requests.PreparedRequest) -> None:
         self.history.add("request", _words(request))
         if request.method == "POST":
-            self.oracle.order_arrives(json.loads(request.body or b"{}"))
+            self.oracle.order_arrives(json.loads(_body(request)))
         elif request.method == "DELETE":
             self.oracle.cancel_arrives(request.path_url.rpartition("/")[2])
 
@@ -273,10 +273,13 @@ class Day:
         self.oracle.committed(wrote)
 
 
-def _words(request: requests.PreparedRequest) -> str:
+def _body(request: requests.PreparedRequest) -> str:
     body = request.body or b""
-    text = body.decode() if isinstance(body, bytes) else str(body)
-    return f"{request.method} {request.path_url} {text}".strip()
+    return body.decode() if isinstance(body, bytes) else str(body)
+
+
+def _words(request: requests.PreparedRequest) -> str:
+    return f"{request.method} {request.path_url} {_body(request)}".strip()
 
 
 def _driven(flow: Any) -> str:
@@ -287,4 +290,3 @@ def _driven(flow: Any) -> str:
     except StopIteration as end:
         return "done" if end.value is None else f"skipped: {end.value.message}"
     raise RuntimeError("the flow awaits something: it can no longer be driven by hand")
-

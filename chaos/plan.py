@@ -130,7 +130,9 @@ def _settings(chance: Random, *, is_near: bool) -> tuple[tuple[str, str, str], .
         "strike_share_max": "1.06" if is_near else "1.12",
     }
     files = {"strategies.toml": strategy, "limits.toml": limits, "universe.toml": universe}
-    return tuple((file, name, value) for file, rows in files.items() for name, value in rows.items())
+    return tuple(
+        (file, name, value) for file, rows in files.items() for name, value in rows.items()
+    )
 
 
 def _slots(chance: Random, day: date) -> tuple[int, ...]:

@@ -159,7 +159,7 @@ def bench(
 
 
 @app.command()
-def chaos(  # noqa: PLR0913 - one parameter an option
+def chaos(
     seeds: Annotated[int, typer.Option(help="How many days.")] = 100,
     first: Annotated[int, typer.Option(help="Of these seeds.")] = 0,
     jobs: Annotated[int, typer.Option(help="Worker processes.")] = 2,

@@ -111,9 +111,7 @@ def _hand_position(day: Day, seed: int) -> Armed:
 def _kinds() -> Kinds:
     numbers = {"orders_lag": "F10", "legs_apart": "F20"}
     found = {word: _lag(kind, numbers.get(word, "F12")) for word, kind in LAGS.items()}
-    found |= {
-        word: _fill(kind, number, values) for word, (kind, number, values) in FILLS.items()
-    }
+    found |= {word: _fill(kind, number, values) for word, (kind, number, values) in FILLS.items()}
     found["pages_shift"] = Kind(number="F11", arm=_pages_shift)
     found["assignment"] = Kind(number="F22", arm=_assignment)
     found["night"] = Kind(number="F22", arm=_night)

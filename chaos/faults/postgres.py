@@ -86,9 +86,7 @@ def _kinds() -> Kinds:
         "restart": _kind("restart", "F27", _inside, _terminate, STATEMENTS_MAX),
         "commit_lost_before": _kind("commit_lost_before", "F28", before, _terminate, COMMITS_MAX),
         "commit_lost_after": _kind("commit_lost_after", "F28", after, _lost_after, COMMITS_MAX),
-        "no_connection": _kind(
-            "no_connection", "F30", of(At.CONNECT), _no_connection, COMMITS_MAX
-        ),
+        "no_connection": _kind("no_connection", "F30", of(At.CONNECT), _no_connection, COMMITS_MAX),
     }
     for word in WORDS:
         number = "F29" if word in ("deadlock", "serialization") else "F30"

@@ -148,7 +148,7 @@ def _structures(oracle: Oracle) -> Found:
     )
     for structure_id, state in lonely:
         yield "I7", f"structure {structure_id} is {state}, and no order of it is on its way"
-    if oracle.day.is_plain:
+    if oracle.day.is_plain and not oracle.day.exchange.book.working:
         yield from _held(oracle)
 
 
