@@ -23,7 +23,7 @@ from broker.order_request import limit_order
 from broker.parse import Body
 from broker.transport import answer_of, calm
 from domain.orders import OrderIntent
-from domain.records import Account, Activity, Clock, Fill, Order, Position
+from domain.records import Account, Activity, Clock, Fill, Order, Position, Quote
 
 CONTRACTS_PAGE, ORDERS_PAGE, ACTIVITIES_PAGE, SYMBOLS_MAX = 10_000, 500, 100, 100
 PAGES_MAX = 1_000
@@ -131,6 +131,14 @@ class Broker:
             )
         return found
 
+    def quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
+        """Latest quote of each contract; one that the broker does not know is missing."""
+        snapshots = self.snapshots(symbols)
+        return answer_of(
+            "option quotes",
+            lambda: {name: parse.parse_quote(body) for name, body in snapshots.items()},
+        )
+
     def spots(self, symbols: Sequence[str]) -> dict[str, Decimal | None]:
         """Price of each share: mid of its quote, else last trade; None when neither is known."""
         if not symbols:
@@ -154,11 +162,13 @@ class Broker:
         )
         return {name: parse.parse_spot(quotes.get(name), trades.get(name)) for name in wanted}
 
-    def submit(self, intent: OrderIntent) -> Order:
+    def submit(self, intent: OrderIntent, limit: Decimal) -> Order:
         """Send an intent once. Refused: no order exists. Unknown: one may; look it up, never
         send again. IdTaken: it is an order already.
+
+        limit  net USD per share, positive a debit
         """
-        request = limit_order(intent)
+        request = limit_order(intent, limit)
         return answer_of(
             f"the order {intent.client_order_id}",
             lambda: parse.parse_order(_body(self._trading.submit_order(request))),

@@ -1,5 +1,6 @@
 """An intent as the request that alpaca-py sends."""
 
+from decimal import Decimal
 from typing import Any
 
 from alpaca.trading.enums import OrderClass, OrderSide, PositionIntent, TimeInForce
@@ -8,11 +9,14 @@ from alpaca.trading.requests import LimitOrderRequest, OptionLegRequest
 from domain.orders import OrderIntent
 
 
-def limit_order(intent: OrderIntent) -> LimitOrderRequest:
-    """A day limit order: a package as multi-leg, a single leg as a simple order."""
+def limit_order(intent: OrderIntent, limit: Decimal) -> LimitOrderRequest:
+    """A day limit order: a package as multi-leg, a single leg as a simple order, whose limit has no
+    sign: its side says who pays."""
     common: dict[str, Any] = {
         "qty": intent.quantity,
-        "limit_price": float(intent.limit_price),  # whole cents: the shortest float is exact
+        "limit_price": float(
+            limit if len(intent.legs) > 1 else abs(limit)
+        ),  # whole cents: the shortest float is exact
         "time_in_force": TimeInForce.DAY,
         "client_order_id": intent.client_order_id,
     }

@@ -14,7 +14,7 @@ import pandas as pd
 from domain.chain import BROKER, as_chain
 from domain.contracts import is_option, parse_symbol
 from domain.orders import Side
-from domain.records import Account, Activity, Clock, Fill, Order, Position
+from domain.records import Account, Activity, Clock, Fill, Order, Position, Quote
 
 Body = Mapping[str, object]
 
@@ -126,6 +126,7 @@ def parse_fill(body: Body) -> Fill:
         quantity=abs(parse_money(_field(body, "qty"))),
         price=parse_money(_field(body, "price")),
         filled_at=parse_time(_field(body, "transaction_time")),
+        status=str(body.get("status") or "executed"),
     )
 
 
@@ -152,6 +153,20 @@ def parse_position(body: Body) -> Position:
         average_entry_price=parse_money(_field(body, "avg_entry_price")),
         current_price=_optional_money(body.get("current_price")),
         market_value=_optional_money(body.get("market_value")),
+    )
+
+
+def parse_quote(snapshot: Body) -> Quote:
+    """The latest quote of a snapshot; a side at 0 is how the broker says there is none."""
+    quote = snapshot.get("latestQuote") or {}
+    if not isinstance(quote, Mapping):
+        raise BadBody("the field latestQuote is not an object")
+    bid, ask = parse_money(quote.get("bp") or 0), parse_money(quote.get("ap") or 0)
+    moment = quote.get("t")
+    return Quote(
+        bid=bid if bid > 0 else None,
+        ask=ask if ask > 0 else None,
+        quoted_at=None if moment is None else parse_time(moment),
     )
 
 

@@ -1,8 +1,8 @@
 """The day that the demo plays, in a process of its own: `python -m cli.day SIMULATOR_URL`.
 
-It steps the simulator's clock from slot to slot and runs the flows as flow runs, in its own
-process because Prefect reads its settings when it is imported and sends its last logs when the
-interpreter ends. Says on stdout what it does next, one JSON line a slot.
+It steps the simulator's clock from slot to slot, and on when a task waits. The flows run as flow
+runs, in a process of its own because Prefect reads its settings when it is imported and sends its
+last logs when the interpreter ends. Says on stdout what it does next, one JSON line a slot.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import httpx
 
 from cli.errors import EXIT_CANNOT_RUN, TOLD, CannotRun
 from domain import calendar
+from tasks.waiting import pass_time_by
 
 #: The end of day runs this long after the close, as its schedule does.
 END_OF_DAY_AFTER = timedelta(minutes=15)
@@ -33,6 +34,7 @@ def play(simulator_url: str) -> None:
     if hours is None:
         raise CannotRun(f"{day} is not a trading day: choose another with --day")
     slots = calendar.slots(day)
+    pass_time_by(lambda seconds: _move_clock(simulator_url, {"seconds": seconds}))
     for number, slot in enumerate(slots, start=1):
         _say(slot, f"slot {number} of {len(slots)}")
         _step_clock(simulator_url, slot)
@@ -49,15 +51,19 @@ def _say(moment: datetime, what: str) -> None:
 
 
 def _step_clock(simulator_url: str, moment: datetime) -> None:
+    _move_clock(simulator_url, {"now": moment.isoformat()})
+
+
+def _move_clock(simulator_url: str, move: dict[str, object]) -> None:
     answer = httpx.post(
         f"{simulator_url}/sim/clock",
-        json={"now": moment.isoformat()},
+        json=move,
         headers=KEYS,
         timeout=CLOCK_TIMEOUT_S,
         trust_env=False,
     )
     if answer.status_code != 200:
-        raise CannotRun(f"the simulator's clock does not go to {moment}: {answer.text}")
+        raise CannotRun(f"the simulator's clock does not go on by {move}: {answer.text}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """The broker's books as read back: orders, fills, activities, positions, money, and the report."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields as fields_of
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Table, delete, select, tuple_
+from sqlalchemy import Table, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,8 @@ from db.schema import (
     assignment_risks,
     cycles,
     fills,
+    intent_quotes,
+    intents,
     orders,
     positions,
 )
@@ -22,7 +24,12 @@ from domain.cycle import Cycle
 from domain.records import Account, Activity, Fill, Order, Position
 from domain.report import AssignmentRisk
 
-ORDER_COLUMNS = [field.name for field in fields(Order) if field.name != "legs"]
+MID = (func.coalesce(intent_quotes.c.bid, 0) + intent_quotes.c.ask) / 2
+ORDER_COLUMNS = [field.name for field in fields_of(Order) if field.name != "legs"]
+
+
+#: Written once: when a row was first seen, and what we have added to it since.
+ONCE = ("seen_at",)
 
 
 def _upsert(session: Session, table: Table, rows: Sequence[dict[str, object]]) -> int:
@@ -35,7 +42,7 @@ def _upsert(session: Session, table: Table, rows: Sequence[dict[str, object]]) -
         return 0
     keys = [column.name for column in table.primary_key.columns]
     new = insert(table)
-    free = [name for name in rows[0] if name not in keys]
+    free = [name for name in rows[0] if name not in keys and name not in ONCE]
     changed = tuple_(*(table.c[name] for name in free)).is_distinct_from(
         tuple_(*(new.excluded[name] for name in free))
     )
@@ -55,19 +62,67 @@ def save_orders(session: Session, account_id: int, found: Sequence[Order]) -> in
     return _upsert(session, orders, rows)
 
 
-def save_fills(session: Session, account_id: int, found: Sequence[Fill]) -> int:
-    """Store each execution once; rows new or corrected."""
-    return _upsert(session, fills, [_row(account_id, fill) for fill in found])
+def save_fills(session: Session, account_id: int, found: Sequence[Fill], now: datetime) -> int:
+    """Store each execution once, with the mid its leg had when its order left; rows new or
+    corrected."""
+    rows = [_row(account_id, fill, now) for fill in found]
+    return _upsert(session, fills, rows) + _add_mids(session, account_id)
 
 
-def save_activities(session: Session, account_id: int, found: Sequence[Activity]) -> int:
+def _add_mids(session: Session, account_id: int) -> int:
+    """A fill's order may be listed after it: what has no mid yet and can have one gets it."""
+    leg, parent = orders.alias("leg"), orders.alias("parent")
+    sent_as = func.coalesce(parent.c.client_order_id, leg.c.client_order_id)
+    mids = (
+        select(leg.c.id, intent_quotes.c.symbol, MID.label("mid"))
+        .outerjoin(parent, parent.c.id == leg.c.parent_id)
+        .join(intent_quotes, intent_quotes.c.client_order_id == sent_as)
+        .where(leg.c.account_id == account_id)
+        .subquery()
+    )
+    added = session.execute(
+        update(fills)
+        .where(
+            fills.c.account_id == account_id,
+            fills.c.mid_price.is_(None),
+            fills.c.order_id == mids.c.id,
+            fills.c.symbol == mids.c.symbol,
+        )
+        .values(mid_price=mids.c.mid)
+        .returning(fills.c.id)
+    )
+    return len(added.all())
+
+
+def save_activities(
+    session: Session, account_id: int, found: Sequence[Activity], now: datetime
+) -> int:
     """Store each activity once; rows new or corrected."""
-    return _upsert(session, activities, [_row(account_id, activity) for activity in found])
+    return _upsert(session, activities, [_row(account_id, activity, now) for activity in found])
 
 
-def _row(account_id: int, record: Fill | Activity) -> dict[str, object]:
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
-    return {"account_id": account_id, **values}
+def _row(account_id: int, record: Fill | Activity, now: datetime) -> dict[str, object]:
+    values = {field.name: getattr(record, field.name) for field in fields_of(record)}
+    return {"account_id": account_id, "seen_at": now, **values}
+
+
+def traded_elsewhere(session: Session, account_id: int) -> set[str]:
+    """Symbols that orders traded which are not ours: placed by hand, or by the broker."""
+    parent = orders.alias("parent")
+    sent_as = func.coalesce(parent.c.client_order_id, orders.c.client_order_id)
+    ours = select(intents.c.client_order_id).where(intents.c.account_id == account_id)
+    found = session.execute(
+        select(orders.c.symbol)
+        .outerjoin(parent, parent.c.id == orders.c.parent_id)
+        .where(
+            orders.c.account_id == account_id,
+            orders.c.symbol.is_not(None),
+            orders.c.filled_quantity > 0,
+            sent_as.not_in(ours),
+        )
+        .distinct()
+    )
+    return set(found.scalars())
 
 
 def save_positions(session: Session, cycle: Cycle, held: Sequence[Position]) -> int:
@@ -78,7 +133,7 @@ def save_positions(session: Session, cycle: Cycle, held: Sequence[Position]) -> 
         {
             "account_id": cycle.account_id,
             "cycle_id": cycle.id,
-            **{field.name: getattr(position, field.name) for field in fields(position)},
+            **{field.name: getattr(position, field.name) for field in fields_of(position)},
         }
         for position in held
     ]
@@ -105,7 +160,9 @@ def read_positions(session: Session, account_id: int) -> list[Position]:
     rows = session.execute(
         select(positions).where(positions.c.account_id == account_id).order_by(positions.c.symbol)
     ).mappings()
-    return [Position(**{field.name: row[field.name] for field in fields(Position)}) for row in rows]
+    return [
+        Position(**{field.name: row[field.name] for field in fields_of(Position)}) for row in rows
+    ]
 
 
 def read_activities(session: Session, account_id: int) -> list[Activity]:
@@ -113,7 +170,9 @@ def read_activities(session: Session, account_id: int) -> list[Activity]:
     rows = session.execute(
         select(activities).where(activities.c.account_id == account_id)
     ).mappings()
-    return [Activity(**{field.name: row[field.name] for field in fields(Activity)}) for row in rows]
+    return [
+        Activity(**{field.name: row[field.name] for field in fields_of(Activity)}) for row in rows
+    ]
 
 
 def read_money(session: Session, cycle: Cycle) -> tuple[Decimal, Decimal, Decimal] | None:
@@ -149,7 +208,7 @@ def replace_assignment_risks(
         session.execute(
             insert(assignment_risks),
             [
-                {"cycle_id": cycle.id, **{f.name: getattr(risk, f.name) for f in fields(risk)}}
+                {"cycle_id": cycle.id, **{f.name: getattr(risk, f.name) for f in fields_of(risk)}}
                 for risk in found
             ],
         )

@@ -4,15 +4,19 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from db.schema import accounts, cycles, days, steps
-from domain.cycle import Cycle, CycleKind, CycleState, Skip, Step
+from domain.cycle import Cycle, CycleKind, CycleState, LeaseLost, Skip, Step
 
 #: A running cycle renews its lease at each step; one silent for longer is taken for dead.
 LEASE = timedelta(minutes=3)
+#: A cycle holds its lease while an order is on its way: whoever wants to take over waits so long.
+LOCK_TIMEOUT_MS = 2_000
 
 
 def ensure_account(session: Session, number: str, environment: str, now: datetime) -> int:
@@ -56,8 +60,18 @@ def open_cycle(
     """
     account_id, number = account
     # Serialises openers of one account: the checks below and the insert are one decision.
-    session.execute(select(accounts.c.id).where(accounts.c.id == account_id).with_for_update())
+    number_of = select(accounts.c.lease_number).where(accounts.c.id == account_id)
+    session.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
+    try:
+        lease_number = session.execute(number_of.with_for_update()).scalar_one() + 1
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        session.rollback()
+        return Skip(reason="another cycle of the account is at work")
     bury_silent(session, account_id, now)
+    if (newer := _newer_version(session, account_id, origin[1])) is not None:
+        return Skip(reason=f"version {newer} has run here and this is {origin[1]}: update it")
     running = session.execute(
         select(cycles.c.kind, cycles.c.slot).where(
             cycles.c.account_id == account_id, cycles.c.state == CycleState.RUNNING
@@ -67,6 +81,7 @@ def open_cycle(
         return Skip(reason=f"the {running.kind} cycle of {running.slot:%Y-%m-%d %H:%M}Z is running")
     opened = {
         "state": CycleState.RUNNING,
+        "lease_number": lease_number,
         "reason": None,
         "opened_at": now,
         "closed_at": None,
@@ -86,7 +101,54 @@ def open_cycle(
     ).scalar_one_or_none()
     if found is None:
         return Skip(reason=f"the {kind} cycle of {slot:%Y-%m-%d %H:%M}Z has been run already")
-    return Cycle(id=found, account_id=account_id, account=number, kind=kind, slot=slot)
+    session.execute(
+        update(accounts).where(accounts.c.id == account_id).values(lease_number=lease_number)
+    )
+    return Cycle(
+        id=found,
+        account_id=account_id,
+        account=number,
+        kind=kind,
+        slot=slot,
+        lease_number=lease_number,
+    )
+
+
+def _newer_version(session: Session, account_id: int, version: str) -> str | None:
+    """The version of a later program that has traded this account; None when ours is the latest."""
+    known = session.execute(
+        select(cycles.c.code_version).where(cycles.c.account_id == account_id).distinct()
+    ).scalars()
+    newest = max(known, key=_parts, default=version)
+    return newest if _parts(newest) > _parts(version) else None
+
+
+def _parts(version: str) -> list[int]:
+    return [int(part) if part.isdigit() else 0 for part in version.split(".")]
+
+
+def hold_lease(session: Session, cycle: Cycle) -> None:
+    """LeaseLost when another cycle of the account has begun; else none begins until this
+    transaction ends. Every transaction of a cycle starts with it."""
+    held = session.execute(
+        select(accounts.c.lease_number)
+        .where(accounts.c.id == cycle.account_id)
+        .with_for_update(read=True, key_share=True)  # a halt need not wait for it
+    ).scalar_one()
+    if held != cycle.lease_number:
+        raise LeaseLost(
+            f"cycle {cycle.id} holds lease {cycle.lease_number} of account {cycle.account}, "
+            f"and {held} has been given: another process has taken over"
+        )
+
+
+def renew_lease(session: Session, cycle: Cycle, now: datetime) -> None:
+    """Keep a cycle from being taken for dead while it waits."""
+    session.execute(
+        update(cycles)
+        .where(cycles.c.id == cycle.id, cycles.c.state == CycleState.RUNNING)
+        .values(lease_until=now + LEASE)
+    )
 
 
 def bury_silent(session: Session, account_id: int, now: datetime) -> None:
@@ -138,18 +200,18 @@ def close_cycle(session: Session, cycle: Cycle, state: CycleState, reason: str |
     """
     session.execute(
         update(cycles)
-        .where(cycles.c.id == cycle.id, cycles.c.state == CycleState.RUNNING)
+        .where(
+            cycles.c.id == cycle.id,
+            cycles.c.state == CycleState.RUNNING,
+            cycles.c.lease_number == cycle.lease_number,
+        )
         .values(state=state, reason=reason, closed_at=cycles.c.lease_until - LEASE)
     )
 
 
 def begin_step(session: Session, cycle: Cycle, step: Step, now: datetime) -> None:
     """Note that a step starts, and renew the cycle's lease."""
-    session.execute(
-        update(cycles)
-        .where(cycles.c.id == cycle.id, cycles.c.state == CycleState.RUNNING)
-        .values(lease_until=now + LEASE)
-    )
+    renew_lease(session, cycle, now)
     begun = {"started_at": now, "duration_ms": None, "row_count": None, "note": None}
     session.execute(
         insert(steps)

@@ -1,29 +1,33 @@
 """Intents: the outbox. A row is committed before any request about it leaves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from enum import StrEnum
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from db import halts
 from db.candidates import leg_rows, read_legs
 from db.schema import (
     accounts,
     candidates,
     cycles,
-    halts,
+    intent_quotes,
     intents,
     structure_legs,
     structures,
 )
 from domain.cycle import Cycle
-from domain.orders import LIVE, MOVES, IntentState, Leg, OrderIntent, Purpose, Side
-from domain.reconcile import StructureUpdate
-from domain.structures import ALIVE, Structure, StructureState
+from domain.orders import LIVE, MOVES, UNSETTLED, IntentState, OrderIntent, Purpose
+from domain.records import Quote
+from domain.risk import Package, package
+from domain.structures import StructureState
+
+MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,10 +35,32 @@ class StoredIntent:
     """An intent with where it stands."""
 
     intent: OrderIntent
+    candidate_id: int
     structure_id: int
     state: IntentState
+    filled_quantity: int
     slot: datetime
     sent_at: datetime | None  # None: no request has left
+    looks: int
+    looked_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SentPrice:
+    """The limit an intent is sent at, the mid then, and the quotes of its legs."""
+
+    limit: Decimal
+    mid: Decimal
+    quotes: Mapping[str, Quote]
+
+
+class Claim(StrEnum):
+    """Whether an intent may be sent, and why not."""
+
+    CLAIMED = "claimed"
+    HALTED = "a halt stands"
+    TOO_MANY = "too many opening orders in a minute"
+    TAKEN = "it is not planned any more"
 
 
 def plan_intent(
@@ -69,6 +95,10 @@ def plan_intent(
             loss_usd_worst=intent.loss_usd_worst,
             state=IntentState.PLANNED,
             planned_at=now,
+            attempt=intent.attempt,
+            filled_quantity=0,
+            looks=0,
+            moved_at=now,
         )
     )
 
@@ -90,52 +120,107 @@ def _new_structure(session: Session, cycle: Cycle, intent: OrderIntent, now: dat
     return structure_id
 
 
-def claim(session: Session, client_order_id: str, now: datetime) -> bool:
-    """Move an intent from planned to sending; False when another worker has it, or when a halt
-    stands and it opens risk.
+def claim(
+    session: Session, one: StoredIntent, price: SentPrice, now: datetime, per_minute_max: int
+) -> Claim:
+    """Move an intent from planned to sending at a price, unless a halt stands and it opens risk, or
+    too many have been sent within a minute.
 
     Commit before the request leaves. A crash after that leaves `sending`, which reconcile looks
     up at the broker and which is never sent again.
     """
+    intent = one.intent
     # set_halt takes this row for itself, so that a halt and a claim are one before the other.
-    account_of = select(intents.c.account_id).where(intents.c.client_order_id == client_order_id)
+    account_of = select(intents.c.account_id).where(
+        intents.c.client_order_id == intent.client_order_id
+    )
+    account_id = session.execute(account_of).scalar_one()
     session.execute(
-        select(accounts.c.id).where(accounts.c.id.in_(account_of)).with_for_update(read=True)
+        select(accounts.c.id).where(accounts.c.id == account_id).with_for_update(read=True)
     )
-    is_halted = (
-        select(halts.c.id)
-        .where(halts.c.account_id == intents.c.account_id, halts.c.cleared_at.is_(None))
-        .exists()
-    )
+    if intent.purpose is Purpose.OPEN:
+        if halts.standing_halt(session, account_id) is not None:
+            return Claim.HALTED
+        if opened_since(session, account_id, now - MINUTE) >= per_minute_max:
+            return Claim.TOO_MANY
+    sent = {"sent_at": now, "sent_price": price.limit, "mid_price": price.mid, "moved_at": now}
     claimed = session.execute(
         update(intents)
         .where(
-            intents.c.client_order_id == client_order_id,
+            intents.c.client_order_id == intent.client_order_id,
             intents.c.state == IntentState.PLANNED,
-            (intents.c.purpose == Purpose.CLOSE) | ~is_halted,
         )
-        .values(state=IntentState.SENDING, sent_at=now)
-        .returning(intents.c.structure_id, intents.c.purpose)
-    ).first()
+        .values(state=IntentState.SENDING, **sent)
+        .returning(intents.c.structure_id)
+    ).scalar_one_or_none()
     if claimed is None:
-        return False
-    if claimed.purpose == Purpose.CLOSE:
-        _set_structure(session, claimed.structure_id, {"state": StructureState.CLOSING})
-    return True
+        return Claim.TAKEN
+    session.execute(
+        insert(intent_quotes),
+        [
+            {
+                "client_order_id": intent.client_order_id,
+                "symbol": symbol,
+                **{name: getattr(quote, name) for name in ("bid", "ask", "quoted_at")},
+            }
+            for symbol, quote in price.quotes.items()
+        ],
+    )
+    if intent.purpose is Purpose.CLOSE:
+        closing = update(structures).where(structures.c.id == claimed)
+        session.execute(closing.values(state=StructureState.CLOSING))
+    return Claim.CLAIMED
+
+
+def opened_since(session: Session, account_id: int, since: datetime) -> int:
+    """Opening orders that have left after `since`."""
+    return session.execute(
+        select(func.count()).where(
+            intents.c.account_id == account_id,
+            intents.c.purpose == Purpose.OPEN,
+            intents.c.sent_at > since,
+        )
+    ).scalar_one()
 
 
 def move_intent(
-    session: Session, client_order_id: str, state: IntentState, detail: str | None = None
+    session: Session,
+    client_order_id: str,
+    to: tuple[IntentState, int],
+    now: datetime,
+    detail: str | None = None,
 ) -> bool:
-    """Move an intent along MOVES; False when it stood where `state` cannot be reached from."""
+    """Move an intent along MOVES; False when it stood where that cannot be reached from.
+
+    to  the state, and its units filled in all: never fewer than are known
+    """
+    state, filled = to
     before = [origin for origin, reachable in MOVES.items() if state in reachable]
     moved = session.execute(
         update(intents)
-        .where(intents.c.client_order_id == client_order_id, intents.c.state.in_(before))
-        .values(state=state, detail=detail)
+        .where(
+            intents.c.client_order_id == client_order_id,
+            intents.c.state.in_(before)
+            | ((intents.c.state == state) & (intents.c.filled_quantity < filled)),
+        )
+        .values(
+            state=state,
+            filled_quantity=func.greatest(intents.c.filled_quantity, filled),
+            detail=detail,
+            moved_at=now,
+        )
         .returning(intents.c.client_order_id)
     )
     return moved.first() is not None
+
+
+def count_look(session: Session, client_order_id: str, now: datetime) -> None:
+    """Note that the broker listed no order under this id."""
+    session.execute(
+        update(intents)
+        .where(intents.c.client_order_id == client_order_id)
+        .values(looks=intents.c.looks + 1, looked_at=now)
+    )
 
 
 def read_planned(session: Session, cycle: Cycle) -> list[StoredIntent]:
@@ -148,12 +233,45 @@ def read_live(session: Session, account_id: int) -> list[StoredIntent]:
     return _read(session, account_id, LIVE)
 
 
+def read_unsettled(session: Session, account_id: int) -> list[StoredIntent]:
+    """The intents that nobody has answered for."""
+    return _read(session, account_id, UNSETTLED)
+
+
+def read_one(session: Session, client_order_id: str) -> StoredIntent:
+    """One intent as it stands now."""
+    (found,) = _stored(session, intents.c.client_order_id == client_order_id)
+    return found
+
+
+def read_sent(session: Session, account_id: int, since: datetime) -> list[StoredIntent]:
+    """Every intent that may exist at the broker: what left since then, and what is still live."""
+    recent = (intents.c.sent_at >= since) | intents.c.state.in_(LIVE)
+    return _stored(session, (intents.c.account_id == account_id) & recent)
+
+
+def recent_packages(session: Session, account_id: int, since: datetime) -> frozenset[Package]:
+    """Packages that opening orders were sent for since then."""
+    sent = select(intents.c.candidate_id).where(
+        intents.c.account_id == account_id,
+        intents.c.purpose == Purpose.OPEN,
+        intents.c.sent_at > since,
+    )
+    ids = session.execute(sent.distinct()).scalars().all()
+    return frozenset(package(read_legs(session, candidate_id)) for candidate_id in ids)
+
+
 def _read(session: Session, account_id: int, states: Iterable[IntentState]) -> list[StoredIntent]:
+    mine = intents.c.account_id == account_id
+    return _stored(session, mine & intents.c.state.in_(list(states)))
+
+
+def _stored(session: Session, which: ColumnElement[bool]) -> list[StoredIntent]:
     rows = session.execute(
         select(intents, candidates.c.strategy, candidates.c.underlying, cycles.c.slot)
         .join(candidates, candidates.c.id == intents.c.candidate_id)
         .join(cycles, cycles.c.id == intents.c.cycle_id)
-        .where(intents.c.account_id == account_id, intents.c.state.in_(list(states)))
+        .where(which)
         .order_by(intents.c.purpose, intents.c.planned_at, intents.c.client_order_id)
     )
     return [
@@ -164,21 +282,28 @@ def _read(session: Session, account_id: int, states: Iterable[IntentState]) -> l
                 underlying=row.underlying,
                 purpose=Purpose(row.purpose),
                 legs=read_legs(session, row.candidate_id),
+                attempt=row.attempt,
                 quantity=row.quantity,
                 limit_price=row.limit_price,
                 loss_usd_worst=row.loss_usd_worst,
             ),
+            candidate_id=row.candidate_id,
             structure_id=row.structure_id,
             state=IntentState(row.state),
+            filled_quantity=row.filled_quantity,
             slot=row.slot,
             sent_at=row.sent_at,
+            looks=row.looks,
+            looked_at=row.looked_at,
         )
         for row in rows
     ]
 
 
-def live_losses(session: Session, account_id: int) -> dict[str, Decimal]:
-    """Worst-case loss of opening intents that are planned or may still fill, USD, by underlying.
+def live_losses(
+    session: Session, account_id: int, states: Iterable[IntentState]
+) -> dict[str, Decimal]:
+    """Worst-case loss of opening intents in these states, USD, by underlying.
 
     The unknown ones count in full, and so does what a part-filled one has filled already.
     """
@@ -188,67 +313,8 @@ def live_losses(session: Session, account_id: int) -> dict[str, Decimal]:
         .where(
             intents.c.account_id == account_id,
             intents.c.purpose == Purpose.OPEN,
-            intents.c.state.in_([IntentState.PLANNED, *LIVE]),
+            intents.c.state.in_(list(states)),
         )
         .group_by(structures.c.underlying)
     )
     return {underlying: loss for underlying, loss in rows}
-
-
-def read_structures(
-    session: Session, account_id: int, states: Iterable[StructureState] = ALIVE
-) -> list[Structure]:
-    """The account's structures in these states; one without a fill yet has entry price 0."""
-    rows = session.execute(
-        select(structures)
-        .where(structures.c.account_id == account_id, structures.c.state.in_(list(states)))
-        .order_by(structures.c.id)
-    ).all()
-    return [_structure(session, row) for row in rows]
-
-
-def read_structure(session: Session, structure_id: int) -> Structure:
-    """One structure, in whatever state."""
-    found = session.execute(select(structures).where(structures.c.id == structure_id)).one()
-    return _structure(session, found)
-
-
-def _structure(session: Session, row: Row[Any]) -> Structure:
-    return Structure(
-        id=row.id,
-        strategy=row.strategy,
-        underlying=row.underlying,
-        state=StructureState(row.state),
-        quantity=row.quantity,
-        entry_price=Decimal(0) if row.entry_price is None else row.entry_price,
-        realized_usd=Decimal(0) if row.realized_usd is None else row.realized_usd,
-        legs=read_structure_legs(session, row.id),
-    )
-
-
-def read_structure_legs(session: Session, structure_id: int) -> tuple[Leg, ...]:
-    """Its legs in the order they were sent."""
-    rows = session.execute(
-        select(structure_legs)
-        .where(structure_legs.c.structure_id == structure_id)
-        .order_by(structure_legs.c.leg_number)
-    )
-    return tuple(Leg(symbol=r.symbol, side=Side(r.side), ratio=r.ratio) for r in rows)
-
-
-def apply_structure_update(
-    session: Session, structure_id: int, change: StructureUpdate, now: datetime
-) -> None:
-    """Write what an order or a settlement did to a structure."""
-    known = {
-        name: getattr(change, name)
-        for name in ("state", "quantity", "entry_price", "exit_price", "realized_usd")
-        if getattr(change, name) is not None
-    }
-    if change.state not in ALIVE:
-        known["closed_at"] = now
-    _set_structure(session, structure_id, known)
-
-
-def _set_structure(session: Session, structure_id: int, columns: dict[str, object]) -> None:
-    session.execute(update(structures).where(structures.c.id == structure_id).values(**columns))

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, literal, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
-from db.intents import read_structure_legs
 from db.schema import (
     account_marks,
     accounts,
@@ -26,6 +26,7 @@ from db.schema import (
     structures,
     verdicts,
 )
+from db.structures import read_structure_legs
 from domain.cycle import Cycle, Step
 from domain.orders import Purpose
 from domain.summary import Event, HeldStructure, ShortRisk, StepTotal, Summary
@@ -207,9 +208,15 @@ def candidate_table(session: Session, cycle: Cycle) -> list[dict[str, str]]:
         .where(verdicts.c.candidate_id == candidates.c.id, ~verdicts.c.passed)
         .scalar_subquery()
     )
+    states = (
+        select(
+            func.string_agg(intents.c.state, aggregate_order_by(literal(", "), intents.c.attempt))
+        )
+        .where(intents.c.candidate_id == candidates.c.id)
+        .scalar_subquery()
+    )
     rows = session.execute(
-        select(candidates, failed.label("denied"), intents.c.state.label("intent"))
-        .outerjoin(intents, intents.c.candidate_id == candidates.c.id)
+        select(candidates, failed.label("denied"), states.label("intent"))
         .where(candidates.c.cycle_id == cycle.id)
         .order_by(candidates.c.underlying, candidates.c.purpose, candidates.c.expiration)
     )

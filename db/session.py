@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 30_000
+#: A process that was stopped inside a transaction holds its locks no longer than this.
+IDLE_TIMEOUT_MS = 60_000
 
 
 class DatabaseUnavailable(RuntimeError):
@@ -35,7 +37,8 @@ def engine(url: str) -> Engine:
         pool_size=4,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"
+            f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS}",
         },
     )
 

@@ -33,13 +33,19 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cycle:
-    """`slot` is the scheduled moment, UTC, whenever it really ran."""
+    """`slot` is the scheduled moment, UTC, whenever it really ran. Everything the cycle writes it
+    writes under its lease number; another cycle of the account takes a higher one."""
 
     id: int
     account_id: int
     account: str
     kind: CycleKind
     slot: datetime
+    lease_number: int
+
+
+class LeaseLost(RuntimeError):
+    """Another cycle of the account has begun since: this one may write nothing more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from math import gcd
@@ -30,33 +30,53 @@ class IntentState(StrEnum):
     PLANNED = "planned"  # decided and committed; no request has left
     SENDING = "sending"  # committed before the request leaves; a crash after it leaves this
     UNKNOWN = "unknown"  # no answer to trust; an order may exist
-    WORKING = "working"  # the broker has it, not all of it is filled
+    NOT_RECEIVED = "not_received"  # looked up often and long enough: the broker has no such order
+    ACCEPTED = "accepted"  # the broker has it, the market not yet
+    WORKING = "working"  # in the market, not all of it filled
     FILLED = "filled"  # all of it
-    CANCELED = "canceled"  # ended at the broker with less than all filled
+    CANCELED = "canceled"  # ended at somebody's wish with less than all filled
+    EXPIRED = "expired"  # its day ended first
+    REJECTED = "rejected"  # accepted, and then turned down by the venue
     REFUSED = "refused"  # the broker said no; no order exists
     NOT_SENT = "not_sent"  # given up before any request left
 
 
-#: state -> the states it may become. Nothing leaves a state that is not a key.
+#: What an order that exists may end as.
+ENDED = (IntentState.FILLED, IntentState.CANCELED, IntentState.EXPIRED, IntentState.REJECTED)
+_AT_BROKER = frozenset({IntentState.ACCEPTED, IntentState.WORKING, *ENDED})
+
+#: state -> the states it may become. Nothing leaves a state that is not a key. The database holds
+#: the same table (intent_moves) and refuses every other move.
 MOVES: dict[IntentState, frozenset[IntentState]] = {
     IntentState.PLANNED: frozenset({IntentState.SENDING, IntentState.NOT_SENT}),
-    IntentState.SENDING: frozenset(
-        {
-            IntentState.UNKNOWN,
-            IntentState.WORKING,
-            IntentState.FILLED,
-            IntentState.CANCELED,
-            IntentState.REFUSED,
-        }
-    ),
-    IntentState.UNKNOWN: frozenset(
-        {IntentState.WORKING, IntentState.FILLED, IntentState.CANCELED, IntentState.REFUSED}
-    ),
-    IntentState.WORKING: frozenset({IntentState.FILLED, IntentState.CANCELED}),
+    IntentState.SENDING: _AT_BROKER
+    | {IntentState.UNKNOWN, IntentState.NOT_RECEIVED, IntentState.REFUSED},
+    IntentState.UNKNOWN: _AT_BROKER | {IntentState.NOT_RECEIVED},
+    # A broker that listed nothing for a minute may still list the order later: it is adopted.
+    IntentState.NOT_RECEIVED: _AT_BROKER,
+    IntentState.ACCEPTED: _AT_BROKER - {IntentState.ACCEPTED},
+    IntentState.WORKING: frozenset(ENDED),
 }
 
+#: States without an answer: an order may exist that nobody has told us of.
+UNSETTLED = (IntentState.SENDING, IntentState.UNKNOWN)
 #: States in which an order may exist at the broker and may still fill.
-LIVE = (IntentState.SENDING, IntentState.UNKNOWN, IntentState.WORKING)
+LIVE = (*UNSETTLED, IntentState.ACCEPTED, IntentState.WORKING)
+
+#: When an order without an answer is looked up, seconds after it left. Only when all these looks
+#: found nothing is it taken as never received.
+LOOK_AFTER_S = (2.0, 5.0, 15.0, 30.0, 60.0)
+
+
+def next_look_at(sent_at: datetime, looked_at: datetime | None, looks: int) -> datetime | None:
+    """When to look the order up again after `looks` that found nothing; None when that was enough.
+
+    looked_at  the last of them; a late one is followed by the next only after a pause
+    """
+    if looks >= len(LOOK_AFTER_S):
+        return None
+    due = sent_at + timedelta(seconds=LOOK_AFTER_S[looks])
+    return due if looked_at is None else max(due, looked_at + timedelta(seconds=LOOK_AFTER_S[0]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,30 +102,53 @@ class Leg:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderIntent:
-    """A decision to trade, complete: the same decision always has the same client_order_id."""
+    """One order to be sent for a decision to trade, complete: the same decision and attempt always
+    have the same client_order_id."""
 
     client_order_id: str
     strategy: str
     underlying: str
     purpose: Purpose
     legs: tuple[Leg, ...]
+    #: 1 for the first order of a decision; each further one asks for what those before left.
+    attempt: int = 1
     quantity: int
-    #: Net USD per share of one unit: positive is a debit, negative a credit.
+    #: The worst price that the decision takes, net USD per share of one unit: positive is a debit,
+    #: negative a credit. What it is sent at is never worse.
     limit_price: Decimal
     #: What all units can lose if everything goes wrong, USD, 0 or more.
     loss_usd_worst: Decimal
 
+    def rest(self, client_order_id: str, filled: int) -> "OrderIntent":
+        """The next attempt, for what `filled` units of this one left."""
+        left = self.quantity - filled
+        loss = self.loss_usd_worst * left / self.quantity
+        return replace(
+            self,
+            client_order_id=client_order_id,
+            attempt=self.attempt + 1,
+            quantity=left,
+            loss_usd_worst=loss.quantize(CENT, ROUND_CEILING),
+        )
+
 
 def client_order_id(
-    account: str, strategy: str, slot: datetime, purpose: Purpose, legs: Sequence[Leg]
+    account: str,
+    strategy: str,
+    slot: datetime,
+    purpose: Purpose,
+    legs: Sequence[Leg],
+    attempt: int = 1,
 ) -> str:
-    """The id of a decision, at most 48 characters: equal for equal arguments, for ever.
+    """The id of a decision's order, at most 48 characters: equal for equal arguments, for ever.
 
     The readable part is for people; the digest makes it unique.
     """
     package = ",".join(sorted(f"{leg.side}:{leg.ratio}:{leg.symbol}" for leg in legs))
     moment = slot.astimezone(UTC)
     said = f"{account}|{strategy}|{moment.isoformat()}|{purpose}|{package}"
+    if attempt > 1:
+        said += f"|{attempt}"
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
     return f"{strategy[:12]}-{moment:%y%m%dT%H%M}-{purpose}-{digest}"
 
@@ -117,17 +160,3 @@ def lowest_terms(legs: Sequence[Leg], quantity: int) -> tuple[tuple[Leg, ...], i
         Leg(symbol=leg.symbol, side=leg.side, ratio=leg.ratio // common) for leg in legs
     )
     return reduced, quantity * common
-
-
-def to_limit(price: float) -> Decimal:
-    """The limit, whole cents, at which a package trades at the natural `price` at once.
-
-    price  net USD per share: positive is a debit, negative a credit; finite
-
-    Rounded up, towards paying more or receiving less, because a cent short of natural does not
-    trade; binary noise beyond a millionth is dropped first.
-    >>> to_limit(-3.0000000000000004), to_limit(0.1 + 0.2), to_limit(-0.4249)
-    (Decimal('-3.00'), Decimal('0.30'), Decimal('-0.42'))
-    """
-    limit = Decimal(str(round(price, 6))).quantize(CENT, ROUND_CEILING)
-    return limit + 0  # a zero loses its sign: -0.00 is no price to send

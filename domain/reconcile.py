@@ -1,103 +1,149 @@
 """Reconcile: what the broker says about our intents and structures, as what to write."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from domain.orders import IntentState, Purpose
-from domain.records import TERMINAL, Activity, Order, Position
+from domain.orders import LIVE, MOVES, IntentState, Purpose
+from domain.records import Activity, Order
 from domain.structures import Structure, StructureState, realized_usd
+
+_STATES = {
+    "filled": IntentState.FILLED,
+    "canceled": IntentState.CANCELED,
+    "replaced": IntentState.CANCELED,
+    "expired": IntentState.EXPIRED,
+    "rejected": IntentState.REJECTED,
+    "pending_new": IntentState.ACCEPTED,
+    "accepted": IntentState.ACCEPTED,
+    "accepted_for_bidding": IntentState.ACCEPTED,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class IntentUpdate:
-    """What an intent becomes. `order` is what the broker has under its id."""
+class IntentMove:
+    """Where an intent goes, and how many of its units are filled in all."""
 
     state: IntentState
-    order: Order
+    filled_quantity: int
 
 
-def intent_update(order: Order) -> IntentUpdate:
-    """The state that an order at the broker means for its intent."""
-    if order.status == "filled":
-        state = IntentState.FILLED
-    elif order.status in TERMINAL:
-        state = IntentState.CANCELED
-    else:
-        state = IntentState.WORKING
-    return IntentUpdate(state=state, order=order)
+def order_state(order: Order) -> IntentState:
+    """What a status means for the intent; an order that is not known to have ended may fill."""
+    return _STATES.get(order.status, IntentState.WORKING)
+
+
+def intent_move(state: IntentState, filled_quantity: int, order: Order) -> IntentMove | None:
+    """What the broker's order makes of its intent; None when it says nothing new.
+
+    A reading may be older than what is known already: an intent never moves back, and what was
+    filled stays filled. A trade that is taken back later is a matter of fills.
+    """
+    found, filled = order_state(order), max(filled_quantity, int(order.filled_quantity))
+    target = found if found in MOVES.get(state, ()) else state
+    if (target, filled) == (state, filled_quantity):
+        return None
+    return IntentMove(state=target, filled_quantity=filled)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One intent of a structure, and what its order has filled at the broker by now."""
+
+    purpose: Purpose
+    state: IntentState
+    filled_quantity: int
+    price: Decimal | None  # average, net USD per share; None without a fill
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StructureUpdate:
-    """What a structure becomes; None leaves a column as it is."""
+    """What a structure is by its parts; None where there is none."""
 
     state: StructureState
-    quantity: int | None = None
+    quantity: int
     entry_price: Decimal | None = None
     exit_price: Decimal | None = None
     realized_usd: Decimal | None = None
 
 
-def without_order(purpose: Purpose) -> StructureUpdate:
-    """What an intent that never became an order leaves behind: an opening that failed, or a
-    structure that is open still."""
-    is_opening = purpose is Purpose.OPEN
-    return StructureUpdate(state=StructureState.FAILED if is_opening else StructureState.OPEN)
+def structure_update(structure: Structure, parts: Sequence[Part]) -> StructureUpdate:
+    """What the fills of its orders make of a structure: units held, prices, profit, state.
 
-
-def structure_update(
-    structure: Structure, purpose: Purpose, update: IntentUpdate
-) -> StructureUpdate | None:
-    """What an intent's order does to its structure; None while it is still working.
-
-    An opening order that ended with a part filled leaves a structure of that part; a closing
-    one leaves the rest open.
+    Always computed from all parts, so that nothing is counted twice and a late fill finds its
+    place.
     """
-    order = update.order
-    if update.state is IntentState.WORKING:
-        return None
-    filled = int(order.filled_quantity)
-    if purpose is Purpose.OPEN:
-        if filled == 0:
-            return without_order(purpose)
-        return StructureUpdate(
-            state=StructureState.OPEN, quantity=filled, entry_price=order.filled_average_price
-        )
-    if filled == 0:
-        return without_order(purpose)
-    assert order.filled_average_price is not None
-    earned = realized_usd(structure.entry_price, order.filled_average_price, Decimal(filled))
-    if filled < structure.quantity:
-        return StructureUpdate(
-            state=StructureState.OPEN,
-            quantity=structure.quantity - filled,
-            realized_usd=structure.realized_usd + earned,
-        )
+    entries = [part for part in parts if part.purpose is Purpose.OPEN]
+    exits = [part for part in parts if part.purpose is Purpose.CLOSE]
+    opened, closed = _filled(entries), _filled(exits)
+    is_opening = any(part.state in (IntentState.PLANNED, *LIVE) for part in entries)
+    if opened == 0:
+        state = StructureState.OPENING if is_opening else StructureState.FAILED
+        return StructureUpdate(state=state, quantity=structure.quantity)
+    entry, leave = _average(entries), _average(exits)
+    realized = None
+    if leave is not None and entry is not None:
+        realized = realized_usd(entry, leave, Decimal(closed))
+    if closed >= opened:
+        state = StructureState.CLOSED
+    elif is_opening:
+        state = StructureState.OPENING
+    elif any(part.state in LIVE for part in exits):
+        state = StructureState.CLOSING
+    else:
+        state = StructureState.OPEN
     return StructureUpdate(
-        state=StructureState.CLOSED,
-        exit_price=order.filled_average_price,
-        realized_usd=structure.realized_usd + earned,
+        state=state,
+        quantity=opened - closed if opened > closed else opened,
+        entry_price=entry,
+        exit_price=leave,
+        realized_usd=realized,
     )
 
 
+def _filled(parts: Iterable[Part]) -> int:
+    return sum(part.filled_quantity for part in parts)
+
+
+def _average(parts: Iterable[Part]) -> Decimal | None:
+    """Average price of what was filled, to 0.0001 USD; None when nothing was."""
+    known = [(part.filled_quantity, part.price) for part in parts if part.filled_quantity]
+    if not known or any(price is None for _, price in known):
+        return None
+    total = sum((quantity * price for quantity, price in known if price is not None), Decimal(0))
+    return (total / sum(quantity for quantity, _ in known)).quantize(Decimal("0.0001"))
+
+
 def settled_structure(
-    structure: Structure, positions: Mapping[str, Position], activities: Iterable[Activity]
-) -> StructureUpdate | None:
-    """Assigned or expired, once none of an open structure's legs is held any more and the broker's
-    activities say why: an exercise of one leg, or the expiry of all. None otherwise.
+    structure: Structure,
+    update: StructureUpdate,
+    held: AbstractSet[str],
+    activities: Iterable[Activity],
+    traded_elsewhere: AbstractSet[str],
+) -> StructureUpdate:
+    """`update`, or what became of an open structure none of whose legs is held any more: assigned
+    when a leg was exercised, expired when all lapsed, closed when others' orders traded them away.
+
+    held              symbols of the account's positions
+    traded_elsewhere  symbols that orders traded which are not ours: by hand, or by the broker
     """
     symbols = {leg.symbol for leg in structure.legs}
-    if structure.state is not StructureState.OPEN or symbols & positions.keys():
-        return None
-    happened = {(a.activity_type, a.symbol) for a in activities if a.symbol in symbols}
+    if update.state is not StructureState.OPEN or symbols & held:
+        return update
+    happened = {(row.activity_type, row.symbol) for row in activities if row.symbol in symbols}
     if any(kind in ("OPASN", "OPEXC") for kind, _ in happened):
-        return StructureUpdate(state=StructureState.ASSIGNED)
-    if all(("OPEXP", symbol) in happened for symbol in symbols):
-        kept = realized_usd(structure.entry_price, Decimal(0), Decimal(structure.quantity))
-        return StructureUpdate(
+        return replace(update, state=StructureState.ASSIGNED)  # what it earned is not said
+    lapsed = {symbol for kind, symbol in happened if kind == "OPEXP"}
+    if lapsed == symbols:
+        entry = update.entry_price or Decimal(0)
+        kept = realized_usd(entry, Decimal(0), Decimal(update.quantity))
+        return replace(
+            update,
             state=StructureState.EXPIRED,
             exit_price=Decimal(0),
-            realized_usd=structure.realized_usd + kept,
+            realized_usd=(update.realized_usd or Decimal(0)) + kept,
         )
-    return None
+    if symbols <= lapsed | traded_elsewhere:
+        return replace(update, state=StructureState.CLOSED)
+    return update

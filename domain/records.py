@@ -65,7 +65,8 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fill:
-    """One execution of one contract or share; `id` is the activity's."""
+    """One execution of one contract or share; `id` is the activity's. A row may be corrected later
+    under its id: `status` is then correct, or canceled for a trade that was taken back."""
 
     id: str
     order_id: UUID
@@ -74,6 +75,7 @@ class Fill:
     quantity: Decimal
     price: Decimal
     filled_at: datetime
+    status: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,3 +103,12 @@ class Position:
     average_entry_price: Decimal
     current_price: Decimal | None
     market_value: Decimal | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quote:
+    """A contract's two sides, USD per share; None where nobody stands."""
+
+    bid: Decimal | None
+    ask: Decimal | None
+    quoted_at: datetime | None

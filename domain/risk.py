@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from domain.contracts import Right, is_option, parse_symbol
-from domain.orders import SHARES_PER_CONTRACT, OrderIntent, Purpose, Side
+from domain.orders import SHARES_PER_CONTRACT, Leg, OrderIntent, Purpose, Side
 from domain.records import Position
 
 UNLIMITED = Decimal("Infinity")
@@ -27,6 +27,10 @@ class Check(StrEnum):
     PORTFOLIO_GAMMA = "portfolio_gamma"
     PORTFOLIO_THETA = "portfolio_theta"
     BUYING_POWER = "buying_power"  # the broker would refuse it
+    UNSETTLED_ORDER = "unsettled_order"  # an order of the underlying has no answer yet
+    SAME_LEGS = "same_legs"  # the same package was sent a short while ago
+    ORDER_RATE = "order_rate"  # opening orders a minute
+    PRICE_COLLAR = "price_collar"  # the worst price it takes, against the mid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +45,9 @@ class Limits:
     gamma_usd_max: Decimal
     theta_usd_max: Decimal
     daily_loss_usd_max: Decimal
+    orders_per_minute_max: int
+    same_legs_minutes_min: int
+    price_collar_share_max: Decimal
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -104,6 +111,15 @@ def intent_exposure(intent: OrderIntent, greeks: Mapping[str, Greek]) -> Exposur
     return total
 
 
+#: Legs as (symbol, side, ratio), in no order.
+Package = frozenset[tuple[str, str, int]]
+
+
+def package(legs: Iterable[Leg]) -> Package:
+    """What makes two orders the same package, whatever its size and price."""
+    return frozenset((leg.symbol, str(leg.side), leg.ratio) for leg in legs)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Book:
     """What is held or on its way, read in the transaction that stores the verdicts.
@@ -118,6 +134,12 @@ class Book:
     day_profit_usd: Decimal
     loss_usd_worst: Mapping[str, Decimal]
     exposure: Exposure
+    #: Orders without an answer, by underlying.
+    unsettled_orders: Mapping[str, int]
+    #: Opening orders that left in the last minute, or are about to.
+    orders_last_minute: int
+    #: Packages that were opened within the last same_legs_minutes_min.
+    recent_packages: frozenset["Package"]
 
     def with_intent(self, intent: OrderIntent, added: Exposure) -> "Book":
         """The book once `intent` is on its way."""
@@ -130,6 +152,8 @@ class Book:
             loss_usd_worst=losses,
             exposure=self.exposure + added,
             options_buying_power=self.options_buying_power - intent.loss_usd_worst,
+            orders_last_minute=self.orders_last_minute + 1,
+            recent_packages=self.recent_packages | {package(intent.legs)},
         )
 
 
@@ -147,12 +171,17 @@ class Verdict:
 
 
 def verdicts(
-    intent: OrderIntent, book: Book, limits: Limits, added: Exposure
+    intent: OrderIntent,
+    book: Book,
+    limits: Limits,
+    added: Exposure,
+    mids: Mapping[str, Decimal],
 ) -> tuple[Verdict, ...]:
     """Every check of an opening intent. What closes risk passes a halt and every limit, so a
     closing intent is asked nothing and gets no verdict.
 
     added  the intent's exposure once filled
+    mids   USD per share of each leg; without one the price is not known to be near it
     """
     if intent.purpose is Purpose.CLOSE:
         return ()
@@ -179,11 +208,27 @@ def verdicts(
         Check.PORTFOLIO_GAMMA: (abs(after.exposure.gamma_usd), limits.gamma_usd_max),
         Check.PORTFOLIO_THETA: (abs(after.exposure.theta_usd), limits.theta_usd_max),
         Check.BUYING_POWER: (intent.loss_usd_worst, book.options_buying_power),
+        Check.UNSETTLED_ORDER: (book.unsettled_orders.get(intent.underlying, 0), 0),
+        Check.SAME_LEGS: (int(package(intent.legs) in book.recent_packages), 0),
+        Check.ORDER_RATE: (after.orders_last_minute, limits.orders_per_minute_max),
+        Check.PRICE_COLLAR: (_beyond_mid(intent, mids), limits.price_collar_share_max),
     }
     return tuple(
         Verdict(check=check, value=float(value), threshold=float(threshold))
         for check, (value, threshold) in asked.items()
     )
+
+
+def _beyond_mid(intent: OrderIntent, mids: Mapping[str, Decimal]) -> float:
+    """How far the worst price taken lies beyond the mid, as a share of what the legs trade for;
+    NaN when a leg has no mid."""
+    if any(leg.symbol not in mids for leg in intent.legs):
+        return float("nan")
+    signed = [leg.ratio * (1 if leg.side is Side.BUY else -1) for leg in intent.legs]
+    prices = [mids[leg.symbol] for leg in intent.legs]
+    mid = sum((n * price for n, price in zip(signed, prices, strict=True)), Decimal(0))
+    gross = sum((abs(n) * price for n, price in zip(signed, prices, strict=True)), Decimal(0))
+    return float((intent.limit_price - mid) / gross) if gross else float("nan")
 
 
 def largest_quantity(loss_usd_one: Decimal, equity: Decimal, limits: Limits) -> int:

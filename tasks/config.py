@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 import numpy as np
 import pandas as pd
 
+from domain import execution
 from domain.calendar import Clock
 from domain.contracts import Right
 from domain.dividends import COLUMNS, as_dividends
@@ -55,6 +56,7 @@ class Config:
     limits: Limits
     universe: Universe
     clock: Clock
+    execution: execution.Rules
     iron_condor: iron_condor.Rules
     rates: pd.DataFrame
     dividends: pd.DataFrame
@@ -75,6 +77,9 @@ def load_config(folder: Path) -> Config:
         limits=_section(Limits, _toml(folder / "limits.toml"), folder / "limits.toml"),
         universe=_section(Universe, _toml(folder / "universe.toml"), folder / "universe.toml"),
         clock=_section(Clock, _toml(folder / "clock.toml"), folder / "clock.toml"),
+        execution=_section(
+            execution.Rules, _toml(folder / "execution.toml"), folder / "execution.toml"
+        ),
         iron_condor=_section(
             iron_condor.Rules, strategies[iron_condor.NAME], folder / "strategies.toml"
         ),

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, MutableMapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -15,9 +15,11 @@ from sqlalchemy.orm import Session
 
 from broker.client import Broker, Keys
 from broker.errors import Unknown
+from broker.stream import OrderNews
 from db import cycles
 from db import session as database
 from domain.cycle import Cycle, Step
+from tasks import waiting
 from tasks.settings import settings
 
 LOGGER = "strikeflow"
@@ -55,14 +57,28 @@ def broker() -> Broker:
     )
 
 
+def listen() -> None:
+    """Let waits end as soon as the broker tells of an order, where its time passes by itself."""
+    if waiting.passes_by_itself():
+        key_id, secret_key = settings().required_keys()
+        keys = Keys(key_id=key_id, secret_key=secret_key)
+        news = OrderNews(keys, settings().broker_url, settings().is_live)
+        waiting.pass_time_by(news.wait)
+
+
 def now() -> datetime:
     """The broker's clock, the only clock of a cycle."""
     return broker().clock().now
 
 
-def transaction() -> AbstractContextManager[Session]:
-    """One transaction on our database."""
-    return database.transaction(settings().required_database_url())
+@contextmanager
+def transaction(cycle: Cycle | None = None) -> Iterator[Session]:
+    """One transaction on our database; of a cycle, as long as its lease holds: LeaseLost when
+    another has taken over. None takes over before it ends."""
+    with database.transaction(settings().required_database_url()) as session:
+        if cycle is not None:
+            cycles.hold_lease(session, cycle)
+        yield session
 
 
 @dataclass(kw_only=True, slots=True)
@@ -79,11 +95,11 @@ def step(cycle: Cycle, name: Step) -> Iterator[StepNote]:
     """A step of a cycle in the ledger: begun before the work, ended only when it succeeded."""
     began_s = time.monotonic()
     this = StepNote(now=now())
-    with transaction() as session:
+    with transaction(cycle) as session:
         cycles.begin_step(session, cycle, name, this.now)
     yield this
     duration_ms = round((time.monotonic() - began_s) * 1000)
-    with transaction() as session:
+    with transaction(cycle) as session:
         cycles.end_step(session, cycle, name, duration_ms, (this.row_count, this.note))
     log.info(name, slot=f"{cycle.slot:%Y-%m-%dT%H:%MZ}", rows=this.row_count, note=this.note)
 

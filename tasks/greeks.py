@@ -19,7 +19,7 @@ def greeks(cycle: Cycle) -> None:
     with step(cycle, Step.GREEKS) as this:
         today = calendar.trading_day(this.now)
         rates = curve(config().rates, today)
-        with transaction() as session:
+        with transaction(cycle) as session:
             for taken in snapshots.read_snapshots(session, cycle):
                 chain = snapshots.read_chain(session, taken)
                 spot = float("nan") if taken.spot is None else float(taken.spot)

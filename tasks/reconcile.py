@@ -7,32 +7,32 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from sqlalchemy.orm import Session
 
-from db import books, intents
+from broker.errors import BrokerError
+from db import audits, books, halts, intents, structures
 from db.intents import StoredIntent
-from domain.cycle import Cycle, Step
-from domain.orders import IntentState
-from domain.reconcile import (
-    IntentUpdate,
-    intent_update,
-    settled_structure,
-    structure_update,
-    without_order,
-)
+from domain.audit import Discrepancy, discrepancies, expected
+from domain.cycle import Cycle, CycleKind, Step
+from domain.orders import LIVE, IntentState
+from domain.reconcile import settled_structure, structure_update
 from domain.records import Account, Activity, Fill, Order, Position
 from tasks.context import (
     READ_RETRIES,
     READ_RETRY_DELAYS_S,
+    StepNote,
     broker,
     is_unanswered,
     log,
+    now,
     step,
     transaction,
 )
+from tasks.orders import record, settle_unsettled
+from tasks.waiting import wait
 
 #: Rows may be corrected later: the last days are read again each time.
 REREAD = timedelta(days=4)
-#: The broker may not list an order at once. This long after sending, no order means there is none.
-NOT_RECEIVED_AFTER = timedelta(seconds=60)
+#: Lists may lag behind each other: what does not add up is read again for so long, so often.
+AGAIN_FOR, PASS_S, PASSES_MAX = timedelta(seconds=62), 8.0, 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,28 +56,45 @@ def reconcile(cycle: Cycle, name: Step = Step.RECONCILE) -> None:
     """Orders, fills, activities, positions and money as the broker has them, and what that means
     for our intents and structures. Run again over an unchanged broker it changes nothing.
 
+    What no order and no activity explains, read several times over a minute, sets the halt.
+
     name  the step's name in the ledger: a cycle reconciles before it decides and after it sends
     """
     with step(cycle, name) as this:
-        with transaction() as session:
-            live = intents.read_live(session, cycle.account_id)
-        # Orders before fills before positions: what is read later knows all that was read before.
-        theirs = _read_books(this.now - REREAD)
+        this.row_count = settle_unsettled(cycle)
+        wrong = _pass(cycle, this)
+        until, passes = this.now + AGAIN_FOR, 1
+        while wrong and passes < PASSES_MAX and now() < until:
+            wait(PASS_S)
+            wrong, passes = _pass(cycle, this), passes + 1
+        this.row_count += _raise_alarm(cycle, wrong)
+        if wrong:
+            this.note = f"unexplained: {', '.join(each.subject for each in wrong)}"
+
+
+def _pass(cycle: Cycle, this: StepNote) -> list[Discrepancy]:
+    """Read everything once and write it; what does not add up."""
+    moment = now()
+    theirs = _read_books(moment - REREAD)
+    late: list[tuple[StoredIntent, Order]] = []
+    with transaction(cycle) as session:
+        this.row_count += _save_books(session, cycle, theirs, moment)
         by_id = {order.client_order_id: order for order in theirs.orders}
-        answers = {
-            one.intent.client_order_id: by_id.get(one.intent.client_order_id)
-            or broker().order_by_client_id(one.intent.client_order_id)
-            for one in live
-        }
-        with transaction() as session:
-            this.row_count = _save_books(session, cycle, theirs, this.now)
-            for one in live:
-                order = answers[one.intent.client_order_id]
-                this.row_count += _settle_intent(session, one, order, this.now)
-            this.row_count += _settle_structures(session, cycle, theirs, this.now)
+        for one in intents.read_sent(session, cycle.account_id, moment - REREAD):
+            order = by_id.get(one.intent.client_order_id)
+            if order is not None:
+                this.row_count += record(session, cycle, one, order, moment)
+                if one.state is IntentState.NOT_RECEIVED:
+                    late.append((one, order))
+        this.row_count += _settle_structures(session, cycle, theirs, moment)
+        wrong = _audit(session, cycle, theirs, moment)
+    for one, order in late:
+        _withdraw_late(cycle, one, order)
+    return wrong
 
 
 def _read_books(since: datetime) -> _Books:
+    # Orders before fills before positions: what is read later knows all that was read before.
     orders = broker().orders(since)
     fills, activities = broker().fills_and_activities(since)
     return _Books(
@@ -92,52 +109,63 @@ def _read_books(since: datetime) -> _Books:
 def _save_books(session: Session, cycle: Cycle, theirs: _Books, moment: datetime) -> int:
     account_id = cycle.account_id
     written = books.save_orders(session, account_id, theirs.orders)
-    written += books.save_fills(session, account_id, theirs.fills)
-    written += books.save_activities(session, account_id, theirs.activities)
+    written += books.save_fills(session, account_id, theirs.fills, moment)
+    written += books.save_activities(session, account_id, theirs.activities, moment)
     written += books.save_positions(session, cycle, theirs.positions)
     return written + books.save_account(session, cycle, theirs.account, moment)
 
 
-def _settle_intent(
-    session: Session, one: StoredIntent, order: Order | None, moment: datetime
-) -> int:
-    """Move an intent to where its order stands, and its structure with it; 1 when it moved."""
-    update = intent_update(order) if order is not None else None
-    state, detail = _settled_state(one, update, moment)
-    if not intents.move_intent(session, one.intent.client_order_id, state, detail):
-        return 0
-    change = None
-    if update is not None:
-        structure = intents.read_structure(session, one.structure_id)
-        change = structure_update(structure, one.intent.purpose, update)
-    elif state is IntentState.REFUSED:
-        change = without_order(one.intent.purpose)
-    if change is not None:
-        intents.apply_structure_update(session, one.structure_id, change, moment)
-    log.info("settled", intent=one.intent.client_order_id, state=str(state), detail=detail)
-    return 1
-
-
-def _settled_state(
-    one: StoredIntent, update: IntentUpdate | None, moment: datetime
-) -> tuple[IntentState, str | None]:
-    """The order's state; without an order unknown at first, and never received once it was sent
-    so long ago that the broker would list it."""
-    if update is not None:
-        return update.state, None
-    if one.sent_at is None or moment - one.sent_at <= NOT_RECEIVED_AFTER:
-        return IntentState.UNKNOWN, "the broker lists no such order yet"
-    return IntentState.REFUSED, "never received: the broker has no order under this id"
-
-
 def _settle_structures(session: Session, cycle: Cycle, theirs: _Books, moment: datetime) -> int:
-    """Structures whose legs have expired or been assigned."""
-    held = {position.symbol: position for position in theirs.positions}
+    """Structures whose legs have expired, been assigned or been traded by others."""
+    held = {position.symbol for position in theirs.positions}
     known = books.read_activities(session, cycle.account_id)
+    elsewhere = books.traded_elsewhere(session, cycle.account_id)
     settled = 0
-    for structure in intents.read_structures(session, cycle.account_id):
-        change = settled_structure(structure, held, known)
-        if change is not None:
-            intents.apply_structure_update(session, structure.id, change, moment)
-            settled += 1
+    for structure in structures.read_structures(session, cycle.account_id):
+        by_orders = structure_update(structure, structures.read_parts(session, structure.id))
+        change = settled_structure(structure, by_orders, held, known, elsewhere)
+        settled += structures.apply_structure_update(session, structure.id, change, moment)
     return settled
+
+
+def _withdraw_late(cycle: Cycle, one: StoredIntent, order: Order) -> None:
+    """An order that was given up as never received has come up: it is ours and counts, and what is
+    left of it is not wanted any more."""
+    log.warning("found late", intent=one.intent.client_order_id, status=order.status)
+    with transaction(cycle) as session:
+        state = intents.read_one(session, one.intent.client_order_id).state
+    if state in LIVE:
+        try:
+            broker().cancel(order.id)
+        except BrokerError as error:  # the next cycle withdraws whatever still works
+            log.warning("not withdrawn", intent=one.intent.client_order_id, reason=str(error))
+
+
+def _audit(session: Session, cycle: Cycle, theirs: _Books, moment: datetime) -> list[Discrepancy]:
+    """What the account holds and no fill and no activity since its beginning explains.
+
+    Asked in the session only: at night contracts and cash move hours before the rows that say why.
+    """
+    if cycle.kind is not CycleKind.TRADING:
+        return []
+    account_id, cash = cycle.account_id, theirs.account.cash
+    beginning = audits.read_beginning(session, account_id)
+    if beginning is None:
+        audits.begin(session, account_id, cash, theirs.positions, moment)
+        return []
+    start, since = beginning
+    should = expected(start, *audits.read_movements(session, account_id, since))
+    return discrepancies(should, cash, theirs.positions)
+
+
+def _raise_alarm(cycle: Cycle, wrong: list[Discrepancy]) -> int:
+    """Store what does not add up, and halt on it; rows written."""
+    if cycle.kind is not CycleKind.TRADING:
+        return 0
+    with transaction(cycle) as session:
+        written = audits.save_discrepancies(session, cycle, wrong, now())
+        if wrong:
+            said = "; ".join(f"{x.subject} {x.found}, not {x.expected}" for x in wrong)
+            log.error("unexplained", what=said)
+            written += halts.set_halt(session, cycle.account_id, f"the books disagree: {said}")
+    return written

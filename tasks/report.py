@@ -27,7 +27,7 @@ def report(cycle: Cycle) -> None:
     """Publish the cycle's summary, its candidates, traded or not, and what the chains it read say
     of volatility, as artifacts."""
     with step(cycle, Step.REPORT) as this:
-        with transaction() as session:
+        with transaction(cycle) as session:
             summary = reports.summarize(session, cycle.account_id, [cycle.id], None)
             table = reports.candidate_table(session, cycle)
             chains = {
@@ -46,13 +46,13 @@ def report(cycle: Cycle) -> None:
 def assignment_report(cycle: Cycle) -> None:
     """Store and publish which short legs may become shares tonight, and mark the day's profit."""
     with step(cycle, Step.ASSIGNMENT_REPORT) as this:
-        with transaction() as session:
+        with transaction(cycle) as session:
             held = books.read_positions(session, cycle.account_id)
             money = books.read_money(session, cycle)
         shorts = [p for p in held if is_option(p.symbol) and p.quantity < 0]
         risks = assignment_risks(shorts, _spots(shorts), _mids(shorts), cycle.slot)
         day = calendar.trading_day(cycle.slot)
-        with transaction() as session:
+        with transaction(cycle) as session:
             books.replace_assignment_risks(session, cycle, risks)
             opening = books.opening_equity(session, cycle.account_id, calendar.open_of(cycle.slot))
             if money is not None and opening is not None:

@@ -10,7 +10,7 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from db import candidates, intents, snapshots
+from db import candidates, snapshots, structures
 from db.snapshots import Snapshot
 from domain.candidates import Candidate
 from domain.cycle import Cycle, Step
@@ -27,11 +27,11 @@ FOUR_PLACES = Decimal("0.0001")
 def scan(cycle: Cycle) -> None:
     """Store every candidate of the cycle, traded or turned down. Once a cycle has intents its
     candidates stand: a second scan would explain orders that were never decided on."""
-    with step(cycle, Step.SCAN) as this, transaction() as session:
+    with step(cycle, Step.SCAN) as this, transaction(cycle) as session:
         if candidates.has_intents(session, cycle):
             this.note = "decided before"
             return
-        alive = intents.read_structures(session, cycle.account_id)
+        alive = structures.read_structures(session, cycle.account_id)
         found: list[Candidate] = []
         for taken in snapshots.read_snapshots(session, cycle):
             here = [s for s in alive if s.underlying == taken.underlying]

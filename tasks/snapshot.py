@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from broker.client import Window, chain_frame
 from broker.parse import Body, is_standard
-from db import books, intents, snapshots
+from db import books, snapshots, structures
 from domain import calendar
 from domain.contracts import is_option, parse_symbol
 from domain.cycle import Cycle, Step
@@ -46,15 +46,15 @@ def snapshot(cycle: Cycle, underlyings: list[str]) -> None:
 
 def _held_underlyings(cycle: Cycle) -> set[str]:
     """What open structures stand on: they need prices even when nobody watches them any more."""
-    with transaction() as session:
-        return {s.underlying for s in intents.read_structures(session, cycle.account_id)}
+    with transaction(cycle) as session:
+        return {s.underlying for s in structures.read_structures(session, cycle.account_id)}
 
 
 def _take(
     cycle: Cycle, underlying: str, spot: Decimal | None, this: StepNote
 ) -> tuple[int, str | None]:
     """Read and store one chain: contracts stored, and a word when something is odd."""
-    with transaction() as session:
+    with transaction(cycle) as session:
         if snapshots.read_snapshot(session, cycle, underlying) is not None:
             return 0, f"{underlying} stored before"
         held = {
@@ -72,7 +72,7 @@ def _take(
     quotes |= broker().snapshots(missing)
     chain = chain_frame(standard, quotes)
     problem = NO_UNDERLYING if spot is None else NO_CHAIN if chain.empty else None
-    with transaction() as session:
+    with transaction(cycle) as session:
         head = (underlying, this.now, spot, problem)
         snapshots.save_quotes(session, snapshots.save_snapshot(session, cycle, head), chain)
     if problem is None and adjusted > 0:

@@ -1,75 +1,165 @@
-"""Submit orders: each planned intent leaves once, and its answer is kept."""
+"""Submit orders: each intent leaves once, its answer is kept, and what is not filled is worked from
+the mid towards the natural price."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from sqlalchemy.orm import Session
 
 from broker.errors import IdTaken, Refused, Unknown
-from db import intents
-from db.intents import StoredIntent
+from db import cycles, intents
+from db.intents import Claim, SentPrice, StoredIntent
 from domain.cycle import Cycle, Step
-from domain.orders import IntentState
-from domain.reconcile import without_order
-from tasks.context import broker, log, now, step, transaction
+from domain.execution import gate, limit_at, package_price
+from domain.orders import ENDED, LIVE, UNSETTLED, IntentState, client_order_id
+from tasks.config import config
+from tasks.context import broker, listen, log, now, step, transaction
+from tasks.orders import give_up, record, refresh
+from tasks.waiting import wait
+
+#: How often to look in an attempt's time what became of it, should the broker tell nothing.
+LOOKS = 4
+#: And at most: a stream that repeats itself is not to use up the broker's rate limit.
+LOOKS_MAX = 20
+#: How long a cancel may take before its order is left to the next cycle.
+CANCEL_S, CANCEL_LOOKS = 2.0, 5
+#: What may be asked for again: the order is known to have ended, and nobody turned it down.
+MAY_FOLLOW = (IntentState.CANCELED, IntentState.EXPIRED)
 
 
 @task(cache_policy=NO_CACHE)  # never retried: an order is not a read
 def submit(cycle: Cycle) -> None:
-    """Withdraw what an earlier slot left working, then send what this cycle planned."""
+    """Withdraw what an earlier slot left working, then work what this cycle planned."""
     with step(cycle, Step.SUBMIT) as this:
-        with transaction() as session:
+        with transaction(cycle) as session:
             live = intents.read_live(session, cycle.account_id)
             planned = intents.read_planned(session, cycle)
         withdrawn = sum(_withdraw(one) for one in live if one.slot < cycle.slot)
-        for one in planned:
-            if one.slot == cycle.slot:
-                this.row_count += _send(one)
-            else:
-                _give_up(one, "its slot passed before it was sent", this.now)
+        mine = [one for one in planned if one.slot == cycle.slot]
+        left_over = [one for one in live if one.slot == cycle.slot and one.state not in UNSETTLED]
+        if mine or left_over:
+            listen()
+        this.row_count = _work(cycle, mine, left_over)
         this.note = f"{withdrawn} withdrawn" if withdrawn else None
 
 
-def _send(one: StoredIntent) -> int:
-    """1 when a request left. The claim is committed first: a crash after that leaves `sending`,
+def _work(cycle: Cycle, planned: list[StoredIntent], working: list[StoredIntent]) -> int:
+    """Send what is planned, and again at a better price what was not filled; requests that left.
+
+    working  orders of this slot that are in the market already, from a run that was stopped
+    """
+    rules = config().execution
+    over = now() + timedelta(seconds=rules.deadline_s)
+    sent = 0
+    while planned or working:
+        answered = [one for one in planned if _send(cycle, one)]
+        sent += len(answered)
+        working = _watch(cycle, _still_live(cycle, [*working, *answered]))
+        ended = [_cancel(cycle, one) for one in working]
+        planned, working = _follow_ups(cycle, ended, over), []
+    return sent
+
+
+def _send(cycle: Cycle, one: StoredIntent) -> bool:
+    """Whether a request left. The claim is committed first: a crash after that leaves `sending`,
     which reconcile looks up and nothing ever sends again."""
+    clock = broker().clock()
+    price = _price(one, clock.now)
+    with transaction(cycle) as session:
+        cycles.renew_lease(session, cycle, clock.now)
+        if not clock.is_open:
+            why: str = "the market has closed"
+        elif isinstance(price, str):
+            why = f"its quotes: {price}"
+        else:
+            per_minute_max = config().limits.orders_per_minute_max
+            claim = intents.claim(session, one, price, clock.now, per_minute_max)
+            why = claim
+        if why != Claim.CLAIMED:
+            give_up(session, one, IntentState.NOT_SENT, why, clock.now)
+            return False
+        assert isinstance(price, SentPrice)
+    _post(cycle, one, price)
+    return True
+
+
+def _price(one: StoredIntent, moment: datetime) -> SentPrice | str:
+    """The limit this attempt goes out at; or why its quotes are not traded on."""
+    intent, rules = one.intent, config().execution
+    quotes = broker().quotes([leg.symbol for leg in intent.legs])
+    closed = gate(intent.legs, quotes, intent.purpose, moment, rules)
+    if closed is not None:
+        return closed
+    price = package_price(intent.legs, quotes)
+    limit = limit_at(intent.attempt, intent.legs, price, intent.limit_price, rules)
+    return SentPrice(limit=limit, mid=price.mid, quotes=quotes)
+
+
+def _post(cycle: Cycle, one: StoredIntent, price: SentPrice) -> None:
+    """Send a claimed intent and write what was answered. The lease is held all the while: a process
+    that was taken for dead finds it lost, and sends nothing."""
     client_order_id = one.intent.client_order_id
+    with transaction(cycle) as session:
+        try:
+            order = broker().submit(one.intent, price.limit)
+        except Refused as error:
+            state, why = _state_of(error), str(error)
+        except Unknown as error:
+            state, why = IntentState.UNKNOWN, str(error)
+        else:
+            sending = intents.read_one(session, client_order_id)
+            record(session, cycle, sending, order, now())
+            return
+        intents.move_intent(session, client_order_id, (state, 0), now(), why)
+        refresh(session, one.structure_id, now())
+    log.info("no order", intent=client_order_id, state=str(state), detail=why)
+
+
+def _state_of(error: Refused) -> IntentState:
+    """A taken id is an order that exists, whoever made it: only a look tells."""
+    return IntentState.UNKNOWN if isinstance(error, IdTaken) else IntentState.REFUSED
+
+
+def _still_live(cycle: Cycle, ones: Iterable[StoredIntent]) -> list[StoredIntent]:
+    """Those that are in the market by what was answered, as they stand now."""
+    with transaction(cycle) as session:
+        known = [intents.read_one(session, one.intent.client_order_id) for one in ones]
+    return [one for one in known if one.state in LIVE and one.state not in UNSETTLED]
+
+
+def _watch(cycle: Cycle, working: list[StoredIntent]) -> list[StoredIntent]:
+    """What is still in the market when the attempt's time is over."""
+    attempt_s = config().execution.attempt_s
+    until, looks = now() + timedelta(seconds=attempt_s), 0
+    while working and (left_s := (until - now()).total_seconds()) > 0 and looks < LOOKS_MAX:
+        wait(min(attempt_s / LOOKS, left_s))
+        working = [seen for one in working if (seen := _look(cycle, one)).state in LIVE]
+        looks += 1
+    return working
+
+
+def _look(cycle: Cycle, one: StoredIntent) -> StoredIntent:
+    """The intent as its order stands at the broker now."""
+    order = broker().order_by_client_id(one.intent.client_order_id)
     moment = now()
-    with transaction() as session:
-        claimed = intents.claim(session, client_order_id, moment)
-    if not claimed:
-        _give_up(one, "a halt was set before it was sent", moment)
-        return 0
-    state, detail = IntentState.WORKING, None
-    try:
-        broker().submit(one.intent)
-    except IdTaken:
-        detail = "the broker had it already"
-    except Refused as error:
-        state, detail = IntentState.REFUSED, str(error)
-    except Unknown as error:
-        state, detail = IntentState.UNKNOWN, str(error)
-    with transaction() as session:
-        intents.move_intent(session, client_order_id, state, detail)
-        if state is IntentState.REFUSED:
-            _end_without_order(session, one, moment)
-    log.info("sent", intent=client_order_id, state=str(state), detail=detail)
-    return 1
+    with transaction(cycle) as session:
+        cycles.renew_lease(session, cycle, moment)
+        if order is not None:
+            record(session, cycle, one, order, moment)
+        return intents.read_one(session, one.intent.client_order_id)
 
 
-def _end_without_order(session: Session, one: StoredIntent, moment: datetime) -> None:
-    change = without_order(one.intent.purpose)
-    intents.apply_structure_update(session, one.structure_id, change, moment)
-
-
-def _give_up(one: StoredIntent, why: str, moment: datetime) -> None:
-    """End an intent that no request has left for."""
-    with transaction() as session:
-        if not intents.move_intent(session, one.intent.client_order_id, IntentState.NOT_SENT, why):
-            return  # another worker has claimed it
-        _end_without_order(session, one, moment)
-    log.info("given up", intent=one.intent.client_order_id, reason=why)
+def _cancel(cycle: Cycle, one: StoredIntent) -> StoredIntent:
+    """The intent once its order is known to have ended; as it stands when that takes too long."""
+    _withdraw(one)
+    seen = _look(cycle, one)
+    for _ in range(CANCEL_LOOKS):
+        if seen.state in ENDED:
+            break
+        wait(CANCEL_S)
+        seen = _look(cycle, seen)
+    return seen
 
 
 def _withdraw(one: StoredIntent) -> int:
@@ -80,7 +170,38 @@ def _withdraw(one: StoredIntent) -> int:
         return 0
     try:
         broker().cancel(found.id)
-    except Refused:
-        return 0  # it has ended meanwhile
+    except (Refused, Unknown) as error:  # it has ended meanwhile, or the next look tells
+        log.info("not withdrawn", intent=one.intent.client_order_id, reason=str(error))
+        return 0
     log.info("withdrawn", intent=one.intent.client_order_id)
     return 1
+
+
+def _follow_ups(cycle: Cycle, ended: Iterable[StoredIntent], over: datetime) -> list[StoredIntent]:
+    """The next attempts, planned for what ended orders left."""
+    moment, follow_ups = now(), []
+    if moment >= over:
+        return []
+    with transaction(cycle) as session:
+        for known in ended:
+            one = intents.read_one(session, known.intent.client_order_id)
+            left = one.intent.quantity - one.filled_quantity
+            again = one.intent.attempt < config().execution.attempts
+            if one.state not in MAY_FOLLOW or not left or not again:
+                continue
+            intent = one.intent.rest(
+                client_order_id(
+                    cycle.account,
+                    one.intent.strategy,
+                    cycle.slot,
+                    one.intent.purpose,
+                    one.intent.legs,
+                    one.intent.attempt + 1,
+                ),
+                one.filled_quantity,
+            )
+            origin = (one.candidate_id, one.structure_id)
+            intents.plan_intent(session, cycle, intent, origin, moment)
+            follow_ups.append(intents.read_one(session, intent.client_order_id))
+            refresh(session, one.structure_id, moment)
+    return follow_ups

@@ -1,47 +1,58 @@
 """Validate risk: a verdict of every check for every entry, and intents for what passes."""
 
+from collections import Counter
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from sqlalchemy.orm import Session
 
-from db import books, candidates, halts, intents, snapshots
+from db import books, candidates, halts, intents, snapshots, structures
+from db.intents import MINUTE
 from domain import risk
 from domain.candidates import Candidate, loss_usd_one
 from domain.contracts import is_option, parse_symbol
 from domain.cycle import Cycle, Step
+from domain.execution import on_tick
 from domain.orders import (
+    LIVE,
     SHARES_PER_CONTRACT,
+    UNSETTLED,
+    IntentState,
     OrderIntent,
     Purpose,
     client_order_id,
     lowest_terms,
-    to_limit,
 )
 from domain.records import Position
 from domain.structures import Structure
 from tasks.config import config
 from tasks.context import log, step, transaction
+from tasks.orders import give_up
 
 
 @task(cache_policy=NO_CACHE)
 def validate(cycle: Cycle) -> None:
     """Judge the accepted candidates one after the other against a book that holds those before,
     and plan what passes, all in one transaction: what is judged is what is stored."""
-    with step(cycle, Step.VALIDATE) as this, transaction() as session:
+    with step(cycle, Step.VALIDATE) as this, transaction(cycle) as session:
         if candidates.has_intents(session, cycle):
             this.note = "decided before"
             return
-        book = _book(session, cycle)
-        alive = {s.id: s for s in intents.read_structures(session, cycle.account_id)}
+        for stale in intents.read_planned(session, cycle):  # none of this cycle's yet
+            why = "its slot passed before it was sent"
+            give_up(session, stale, IntentState.NOT_SENT, why, this.now)
+        book = _book(session, cycle, this.now)
+        alive = {s.id: s for s in structures.read_structures(session, cycle.account_id)}
+        mids = snapshots.read_mids(session, cycle)
         planned = 0
         for candidate_id, candidate in candidates.read_accepted(session, cycle):
             structure = alive.get(candidate.structure_id or 0)
             intent = _intent(cycle, candidate, structure, book)
             greeks = snapshots.read_greeks(session, cycle, [leg.symbol for leg in intent.legs])
             added = risk.intent_exposure(intent, greeks)
-            verdicts = risk.verdicts(intent, book, config().limits, added)
+            verdicts = risk.verdicts(intent, book, config().limits, added, mids)
             candidates.save_verdicts(session, candidate_id, verdicts)
             this.row_count += len(verdicts)
             denied = [verdict.check for verdict in verdicts if not verdict.passed]
@@ -62,7 +73,7 @@ def _intent(
     """The order that a candidate becomes: entries as large as the limits allow, exits whole."""
     if candidate.price_natural is None:
         raise ValueError(f"an accepted {candidate.strategy} of {candidate.underlying} has no price")
-    limit = to_limit(float(candidate.price_natural))
+    limit = on_tick(candidate.legs, candidate.price_natural)
     if candidate.purpose is Purpose.CLOSE:
         assert structure is not None
         quantity, loss = structure.quantity, Decimal(0)
@@ -85,22 +96,32 @@ def _intent(
     )
 
 
-def _book(session: Session, cycle: Cycle) -> risk.Book:
+def _book(session: Session, cycle: Cycle, moment: datetime) -> risk.Book:
     money = books.read_money(session, cycle)
     if money is None:
         raise LookupError(f"cycle {cycle.id} has not read the account: reconcile comes first")
     equity, last_equity, buying_power = money
-    held = books.read_positions(session, cycle.account_id)
+    account_id = cycle.account_id
+    held = books.read_positions(session, account_id)
     losses = risk.worst_losses(held, {p.symbol: _underlying(p.symbol) for p in held})
-    for underlying, loss in intents.live_losses(session, cycle.account_id).items():
+    on_the_way = intents.live_losses(session, account_id, [IntentState.PLANNED, *LIVE])
+    for underlying, loss in on_the_way.items():
         losses[underlying] = losses.get(underlying, Decimal(0)) + loss
+    # The broker's buying power does not know yet of an order that it has not answered for.
+    unseen = intents.live_losses(session, account_id, [IntentState.PLANNED, *UNSETTLED])
+    same_legs = timedelta(minutes=config().limits.same_legs_minutes_min)
     return risk.Book(
-        is_halted=halts.standing_halt(session, cycle.account_id) is not None,
+        is_halted=halts.standing_halt(session, account_id) is not None,
         equity=equity,
-        options_buying_power=buying_power,
+        options_buying_power=buying_power - sum(unseen.values(), Decimal(0)),
         day_profit_usd=equity - last_equity,
         loss_usd_worst=losses,
         exposure=_exposure(session, cycle, held),
+        unsettled_orders=Counter(
+            one.intent.underlying for one in intents.read_unsettled(session, account_id)
+        ),
+        orders_last_minute=intents.opened_since(session, account_id, moment - MINUTE),
+        recent_packages=intents.recent_packages(session, account_id, moment - same_legs),
     )
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -39,6 +39,7 @@ from simulator.streams import Streams
 from simulator.synthetic import Synthetic
 from simulator.times import new_york_moment, utc
 from tasks import config, context, report, settings
+from tasks.waiting import pass_time_by
 
 # The modules, not the flows of the same name.
 trading_flow = importlib.import_module("flows.trading_cycle")
@@ -337,12 +338,17 @@ def pipeline_on(
             "create_table_artifact",
             lambda key, table, description: published.append((key, table)),
         )
+        advance = simulator.advance
+        pass_time_by(lambda seconds: advance(simulator.now + timedelta(seconds=seconds)))
         pipeline = Pipeline(simulator, database_url, folder, published)
         pipeline.edit("universe.toml", underlyings='["AAPL"]')
+        pipeline.edit("execution.toml", attempts="1")  # at the natural price at once
         return pipeline
 
     forget_settings()
+    before = pass_time_by(time.sleep)
     yield build
+    pass_time_by(before)
     forget_settings()
 
 

@@ -4,11 +4,22 @@ USD a share is NUMERIC(12, 4), USD amounts NUMERIC(16, 2), instants are UTC. A c
 unless its comment says what null means.
 """
 
-from db.schema.broker import account_marks, activities, assignment_risks, fills, orders, positions
+from db.schema.broker import (
+    account_marks,
+    activities,
+    assignment_risks,
+    beginnings,
+    discrepancies,
+    fills,
+    orders,
+    positions,
+)
 from db.schema.columns import metadata
 from db.schema.decisions import (
     candidate_legs,
     candidates,
+    intent_events,
+    intent_quotes,
     intents,
     structure_legs,
     structures,
@@ -22,14 +33,18 @@ __all__ = [
     "accounts",
     "activities",
     "assignment_risks",
+    "beginnings",
     "candidate_legs",
     "candidates",
     "cycles",
     "days",
+    "discrepancies",
     "fills",
     "forwards",
     "greeks",
     "halts",
+    "intent_events",
+    "intent_quotes",
     "intents",
     "metadata",
     "orders",

@@ -3,8 +3,10 @@
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    Computed,
     Date,
     ForeignKey,
+    Index,
     Integer,
     Numeric,
     Table,
@@ -21,6 +23,7 @@ from db.schema.columns import (
     USD,
     account_id,
     cycle_id,
+    identity,
     metadata,
     one_of,
 )
@@ -63,6 +66,15 @@ fills = Table(
     Column("quantity", SHARES, nullable=False),
     Column("price", PRICE, nullable=False),
     Column("filled_at", INSTANT, nullable=False),
+    Column("status", Text, nullable=False),  # executed, correct, or canceled: taken back
+    Column("seen_at", INSTANT, nullable=False),
+    Column("mid_price", PRICE),  # null: not ours, or its order is not known yet
+    # USD a share against the mid when its order left; negative when it was better.
+    Column(
+        "slippage",
+        PRICE,
+        Computed("CASE side WHEN 'buy' THEN price - mid_price ELSE mid_price - price END"),
+    ),  # null with mid_price
     one_of("side", Side),
     CheckConstraint("quantity > 0", name="quantity_is_positive"),
 )
@@ -81,6 +93,7 @@ activities = Table(
     Column("net_amount", USD, nullable=False),
     Column("status", Text, nullable=False),
     Column("description", Text),  # null where the broker sends none
+    Column("seen_at", INSTANT, nullable=False),
 )
 
 # What is held now, as the broker said last; a position that is gone has no row.
@@ -109,6 +122,38 @@ account_marks = Table(
     Column("options_buying_power", USD, nullable=False),
     Column("initial_margin", USD, nullable=False),
     Column("maintenance_margin", USD, nullable=False),
+)
+
+# What the account held when it was first read in a session: the audit counts from here. A fill or
+# an activity that was seen by then is in it.
+beginnings = Table(
+    "beginnings",
+    metadata,
+    account_id(primary_key=True),
+    Column("symbol", Text, primary_key=True),  # or cash
+    Column("amount", Numeric(18, 4), nullable=False),
+    Column("seen_at", INSTANT, nullable=False),
+)
+
+# What the broker holds and no order and no activity explains; each has set the halt.
+discrepancies = Table(
+    "discrepancies",
+    metadata,
+    identity(),
+    account_id(),
+    cycle_id(),
+    Column("subject", Text, nullable=False),  # a symbol, or cash
+    Column("expected", Numeric(18, 4), nullable=False),
+    Column("found", Numeric(18, 4), nullable=False),
+    Column("seen_at", INSTANT, nullable=False),
+    Column("explained_at", INSTANT),  # null while it stands
+)
+Index(
+    "one_standing_discrepancy",
+    discrepancies.c.account_id,
+    discrepancies.c.subject,
+    unique=True,
+    postgresql_where=discrepancies.c.explained_at.is_(None),
 )
 
 # The end-of-day assignment report, a row a short contract.

@@ -108,44 +108,74 @@ verdicts = Table(
     CheckConstraint("value IS NOT NULL OR NOT passed", name="unknown_does_not_pass"),
 )
 
-# What we mean to send. Committed before any request leaves; the id is computed from the decision.
+# What we mean to send, a row an order. Committed before any request leaves; the id is computed
+# from the decision and the attempt. A trigger keeps its moves to domain.orders.MOVES, keeps what is
+# filled from falling, and leaves a row in intent_events for each move.
 intents = Table(
     "intents",
     metadata,
     Column("client_order_id", Text, primary_key=True),
     account_id(),
     cycle_id(),
-    Column("candidate_id", ForeignKey("candidates.id"), nullable=False, unique=True),
+    Column("candidate_id", ForeignKey("candidates.id"), nullable=False),
     Column("structure_id", ForeignKey("structures.id"), nullable=False),
     Column("purpose", Text, nullable=False),
     Column("quantity", Integer, nullable=False),
-    Column("limit_price", Numeric(12, 2), nullable=False),
+    Column("limit_price", Numeric(12, 2), nullable=False),  # the worst the decision takes
     Column("loss_usd_worst", USD, nullable=False),
     Column("state", Text, nullable=False),
     Column("detail", Text),  # null unless refused, unknown or given up: the words why
     Column("planned_at", INSTANT, nullable=False),
     Column("sent_at", INSTANT),  # null until claimed for sending
+    Column("attempt", Integer, nullable=False),
+    Column("sent_price", Numeric(12, 2)),  # null until claimed: the limit that it is sent at
+    Column("mid_price", PRICE),  # null until claimed: the mid of its legs' quotes then
+    Column("filled_quantity", Integer, nullable=False),
+    Column("looks", Integer, nullable=False),  # look-ups that found no order
+    Column("looked_at", INSTANT),  # null until such a look
+    Column("moved_at", INSTANT, nullable=False),
     one_of("purpose", Purpose),
     one_of("state", IntentState),
+    UniqueConstraint("candidate_id", "attempt"),
     CheckConstraint("length(client_order_id) <= 48", name="id_fits"),
     CheckConstraint("quantity > 0", name="quantity_is_positive"),
+    CheckConstraint("filled_quantity BETWEEN 0 AND quantity", name="not_overfilled"),
     CheckConstraint("loss_usd_worst >= 0", name="loss_is_not_negative"),
+    CheckConstraint("sent_price <= limit_price", name="never_worse_than_decided"),
     CheckConstraint(
         "(sent_at IS NULL) = (state IN ('planned', 'not_sent'))", name="sent_when_it_left"
     ),
 )
-# A structure is opened by one intent only.
-Index(
-    "one_opening_intent",
-    intents.c.structure_id,
-    unique=True,
-    postgresql_where=intents.c.purpose == Purpose.OPEN,
+# A structure is never opened twice at once, nor closed twice at once.
+for purpose, doing in ((Purpose.OPEN, "opening"), (Purpose.CLOSE, "closing")):
+    Index(
+        f"one_live_{doing}_intent",
+        intents.c.structure_id,
+        unique=True,
+        postgresql_where=(intents.c.purpose == purpose)
+        & intents.c.state.in_([IntentState.PLANNED, *LIVE]),
+    )
+
+# The quote of each leg that a price was made from.
+intent_quotes = Table(
+    "intent_quotes",
+    metadata,
+    Column("client_order_id", ForeignKey("intents.client_order_id"), primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("bid", PRICE),  # null: nobody bids
+    Column("ask", PRICE, nullable=False),
+    Column("quoted_at", INSTANT, nullable=False),
 )
-# A structure is never closed twice at once.
-Index(
-    "one_live_closing_intent",
-    intents.c.structure_id,
-    unique=True,
-    postgresql_where=(intents.c.purpose == Purpose.CLOSE)
-    & intents.c.state.in_([IntentState.PLANNED, *LIVE]),
+
+# Every state that an intent has had, in its order; written by a trigger, never changed.
+intent_events = Table(
+    "intent_events",
+    metadata,
+    identity(),
+    Column("client_order_id", ForeignKey("intents.client_order_id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("detail", Text),  # null as in intents
+    Column("filled_quantity", Integer, nullable=False),
+    Column("moved_at", INSTANT, nullable=False),
 )
+Index("intent_events_of_one", intent_events.c.client_order_id)

@@ -1,6 +1,7 @@
 """Who trades, and each run of the pipeline."""
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Date,
@@ -24,6 +25,8 @@ accounts = Table(
     Column("number", Text, nullable=False, unique=True),
     Column("environment", Text, nullable=False),
     Column("first_seen_at", INSTANT, nullable=False),
+    # Each cycle takes the next number; whoever writes under an older one is turned away.
+    Column("lease_number", BigInteger, nullable=False, server_default="0"),
     one_of("environment", ("simulator", "paper", "live")),
 )
 
@@ -39,6 +42,7 @@ cycles = Table(
     Column("reason", Text),  # null while running and when done: nothing to explain
     Column("opened_at", INSTANT, nullable=False),
     Column("closed_at", INSTANT),  # null while running
+    Column("lease_number", BigInteger, nullable=False, server_default="0"),  # 0: never ran
     Column("lease_until", INSTANT, nullable=False),  # a running cycle silent beyond this is dead
     Column("flow_run_id", Uuid),  # null when no orchestrator ran it
     Column("code_version", Text, nullable=False),

@@ -18,6 +18,8 @@ from sqlalchemy import text
 
 from db import halts, reports
 from db.session import engine, transaction
+from domain.risk import Check
+from simulator.faults import Fault, FaultKind
 from tasks import open_cycle as opening
 
 trading_flow = importlib.import_module("flows.trading_cycle")
@@ -168,7 +170,7 @@ def test_every_expiration_is_a_candidate_with_the_rule_that_decided(pipeline, si
     assert all(row["rule"] for row in found if not row["is_accepted"])
     verdicts = pipeline.rows("SELECT candidate_id, passed FROM verdicts")
     assert {row["candidate_id"] for row in verdicts} == {accepted[0]["id"]}
-    assert len(verdicts) == 10
+    assert len(verdicts) == len(Check)
     assert all(row["passed"] for row in verdicts)
 
 
@@ -498,7 +500,7 @@ def test_a_halt_set_just_before_the_order_is_sent_still_stops_it(pipeline, simul
     assert simulator.exchange.book.orders == {}
     intent = one(pipeline, "SELECT state, detail, sent_at FROM intents")
     assert intent == {
-        "state": "not_sent", "detail": "a halt was set before it was sent", "sent_at": None,
+        "state": "not_sent", "detail": "a halt stands", "sent_at": None,
     }  # fmt: skip
     assert structure(pipeline)["state"] == "failed"
 
@@ -508,6 +510,23 @@ def test_a_halt_set_just_before_the_order_is_sent_still_stops_it(pipeline, simul
 
 def leave_working(simulator):
     simulator.exchange.quote = lambda symbol: None  # no order meets an offer
+    # Nor does a cancel arrive: else an order lives no longer than its attempt.
+    lost = Fault(kind=FaultKind.ERROR_BEFORE, method="DELETE", path="/v2/orders*", times=CANCELS)
+    simulator.exchange.faults.arm(lost)
+
+
+#: What a cycle sends that wants to be rid of one order.
+CANCELS = 1
+
+
+def test_an_order_lives_no_longer_than_its_attempt(pipeline, simulator):
+    simulator.exchange.quote = lambda symbol: None
+    pipeline.run_cycle(TEN)
+    assert intent_states(pipeline) == [("open", "canceled")]
+    assert structure(pipeline)["state"] == "failed"
+    (order,) = simulator.exchange.book.orders.values()
+    assert order.status == "canceled"
+    assert_books_equal(pipeline)
 
 
 def test_a_working_order_of_an_earlier_slot_is_withdrawn(pipeline, simulator):
@@ -561,12 +580,12 @@ def test_an_exit_that_did_not_fill_leaves_the_structure_open_and_is_tried_again(
     assert_books_equal(pipeline)
 
 
-def test_an_order_that_expires_overnight_ends_as_canceled(pipeline, simulator):
+def test_an_order_that_expires_overnight_ends_as_expired(pipeline, simulator):
     leave_working(simulator)
     pipeline.run_cycle(TEN)
     simulator.advance(CLOSE)
     pipeline.run_end_of_day(TEN)
-    assert intent_states(pipeline) == [("open", "canceled")]
+    assert intent_states(pipeline) == [("open", "expired")]
     assert structure(pipeline)["state"] == "failed"
     assert_books_equal(pipeline)
 

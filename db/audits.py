@@ -1,0 +1,91 @@
+"""The audit's rows: what the account began with, what moved it since, what nothing explains."""
+
+from collections.abc import Sequence
+from dataclasses import fields as fields_of
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from db.schema import activities, beginnings, discrepancies, fills
+from domain.audit import CASH, Discrepancy, Holdings
+from domain.cycle import Cycle
+from domain.orders import Side
+from domain.records import Activity, Fill, Position
+
+
+def begin(
+    session: Session, account_id: int, cash: Decimal, held: Sequence[Position], now: datetime
+) -> None:
+    """Take what the account holds now as its beginning; one that is known stays."""
+    rows = [{"symbol": CASH, "amount": cash}]
+    rows += [{"symbol": p.symbol, "amount": p.quantity} for p in held]
+    session.execute(
+        insert(beginnings).on_conflict_do_nothing(),
+        [{"account_id": account_id, "seen_at": now, **row} for row in rows],
+    )
+
+
+def read_beginning(session: Session, account_id: int) -> tuple[Holdings, datetime] | None:
+    """What the account held when it was first read, and when that was; None before that."""
+    rows = session.execute(select(beginnings).where(beginnings.c.account_id == account_id)).all()
+    if not rows:
+        return None
+    amounts = {row.symbol: row.amount for row in rows}
+    cash = amounts.pop(CASH)
+    return Holdings(cash=cash, positions=amounts), rows[0].seen_at
+
+
+def read_movements(
+    session: Session, account_id: int, since: datetime
+) -> tuple[list[Fill], list[Activity]]:
+    """Every fill and activity that was first seen after `since`."""
+    return (
+        [
+            Fill(**{f.name: row[f.name] for f in fields_of(Fill)} | {"side": Side(row["side"])})
+            for row in session.execute(
+                select(fills).where(fills.c.account_id == account_id, fills.c.seen_at > since)
+            ).mappings()
+        ],
+        [
+            Activity(**{f.name: row[f.name] for f in fields_of(Activity)})
+            for row in session.execute(
+                select(activities).where(
+                    activities.c.account_id == account_id, activities.c.seen_at > since
+                )
+            ).mappings()
+        ],
+    )
+
+
+def save_discrepancies(
+    session: Session, cycle: Cycle, found: Sequence[Discrepancy], now: datetime
+) -> int:
+    """Store what is new among those found, and close those that are gone; rows written."""
+    standing = discrepancies.c.explained_at.is_(None) & (
+        discrepancies.c.account_id == cycle.account_id
+    )
+    gone = session.execute(
+        update(discrepancies)
+        .where(standing, discrepancies.c.subject.not_in([each.subject for each in found]))
+        .values(explained_at=now)
+        .returning(discrepancies.c.id)
+    ).all()
+    known = set(session.execute(select(discrepancies.c.subject).where(standing)).scalars())
+    new = [each for each in found if each.subject not in known]
+    if new:
+        session.execute(
+            insert(discrepancies),
+            [
+                {
+                    "account_id": cycle.account_id,
+                    "cycle_id": cycle.id,
+                    "seen_at": now,
+                    **{f.name: getattr(each, f.name) for f in fields_of(each)},
+                }
+                for each in new
+            ],
+        )
+    return len(gone) + len(new)

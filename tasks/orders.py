@@ -1,0 +1,91 @@
+"""What a broker's order means for its intent and structure, written down; look-ups of orders that
+nobody has answered for."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from broker.errors import Unknown
+from db import books, cycles, intents, structures
+from db.intents import StoredIntent
+from domain.cycle import Cycle
+from domain.orders import IntentState, next_look_at
+from domain.reconcile import intent_move, structure_update
+from domain.records import Order
+from tasks.context import broker, log, now, transaction
+from tasks.waiting import wait
+
+#: However far the broker's clock jumps, no single wait is longer.
+WAIT_MAX = timedelta(seconds=60)
+#: Waits and looks of one settling; a dozen orders need no more than six rounds each.
+ROUNDS_MAX = 200
+
+
+def record(session: Session, cycle: Cycle, one: StoredIntent, order: Order, at: datetime) -> int:
+    """Write an order of ours as the broker has it, with what that makes of its intent and its
+    structure; rows written."""
+    written = books.save_orders(session, cycle.account_id, [order])
+    move = intent_move(one.state, one.filled_quantity, order)
+    if move is not None:
+        to = (move.state, move.filled_quantity)
+        written += intents.move_intent(session, one.intent.client_order_id, to, at)
+        log.info("moved", intent=one.intent.client_order_id, state=str(move.state))
+    return written + refresh(session, one.structure_id, at)
+
+
+def give_up(session: Session, one: StoredIntent, state: IntentState, why: str, at: datetime) -> int:
+    """End an intent that has no order, and say why; 0 when it has gone on meanwhile."""
+    client_order_id = one.intent.client_order_id
+    if not intents.move_intent(session, client_order_id, (state, one.filled_quantity), at, why):
+        return 0
+    log.info("given up", intent=client_order_id, state=str(state), reason=why)
+    return 1 + refresh(session, one.structure_id, at)
+
+
+def refresh(session: Session, structure_id: int, at: datetime) -> int:
+    """Bring a structure to what its orders make of it; 1 when it has changed."""
+    structure = structures.read_structure(session, structure_id)
+    change = structure_update(structure, structures.read_parts(session, structure_id))
+    return int(structures.apply_structure_update(session, structure_id, change, at))
+
+
+def settle_unsettled(cycle: Cycle) -> int:
+    """Look up every order without an answer, on its schedule, until each is found or was never
+    received; rows written. Waits a minute at most, in the broker's time."""
+    written = 0
+    for _ in range(ROUNDS_MAX):
+        moment = now()
+        with transaction(cycle) as session:
+            cycles.renew_lease(session, cycle, moment)
+            pending = intents.read_unsettled(session, cycle.account_id)
+            due = {one.intent.client_order_id: _next_look(one) for one in pending}
+            for one in pending:
+                if due[one.intent.client_order_id] is None:
+                    why = "never received: the broker has no order under this id"
+                    written += give_up(session, one, IntentState.NOT_RECEIVED, why, moment)
+        waiting = [(at, one) for one in pending if (at := due[one.intent.client_order_id])]
+        if not waiting:
+            return written
+        first, one = min(waiting, key=lambda each: each[0])
+        if first > moment:
+            wait(min(first - moment, WAIT_MAX).total_seconds())
+        else:
+            written += _look(cycle, one)
+    raise Unknown("orders have no answer and the broker's clock does not come to their next look")
+
+
+def _next_look(one: StoredIntent) -> datetime | None:
+    assert one.sent_at is not None  # it has left
+    return next_look_at(one.sent_at, one.looked_at, one.looks)
+
+
+def _look(cycle: Cycle, one: StoredIntent) -> int:
+    order = broker().order_by_client_id(one.intent.client_order_id)
+    moment = now()
+    with transaction(cycle) as session:
+        if order is not None:
+            return record(session, cycle, one, order, moment)
+        intents.count_look(session, one.intent.client_order_id, moment)
+        to = (IntentState.UNKNOWN, one.filled_quantity)
+        why = "the broker lists no such order yet"
+        return 1 + intents.move_intent(session, one.intent.client_order_id, to, moment, why)
