@@ -75,7 +75,7 @@ def _reasons(oracle: Oracle) -> Found:
 def _moves(oracle: Oracle) -> Found:
     rows = oracle.rows(
         "SELECT client_order_id, state, filled_quantity FROM intent_events"
-        " ORDER BY client_order_id, number"
+        " ORDER BY client_order_id, id"
     )
     before: tuple[str, str, int] | None = None
     for client_order_id, state, filled in rows:
