@@ -132,9 +132,9 @@ class Day:
         self.advance(first.close + END_OF_DAY_AFTER)
         self.run_end_of_day()
         morning = second.open + 20 * MINUTE
-        for slot in (morning, morning + 10 * MINUTE, morning + 20 * MINUTE):
+        for slot in (morning, morning + 10 * MINUTE):
             self.advance(slot)
-            self._is_last = slot == morning + 20 * MINUTE
+            self._is_last = slot > morning
             self.run_cycle(slot)
         self.oracle.judge()
 

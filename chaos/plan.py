@@ -123,25 +123,35 @@ def _settings(chance: Random, *, is_near: bool) -> tuple[tuple[str, str, str], .
         "concentration_share_max": chance.choice(["0.01", "0.03", "0.10"]),
     }
     universe = {
-        "underlyings": '["CHAA"]' if is_near or chance.random() < 0.5 else '["CHAA", "CHAB"]',
+        "underlyings": '["CHAA"]' if is_near or chance.random() < 0.8 else '["CHAA", "CHAB"]',
         "days_to_expiry_min": "0" if is_near else "32",
-        "days_to_expiry_max": "4" if is_near else "44",
+        "days_to_expiry_max": "3" if is_near else "42",
         "strike_share_min": "0.94" if is_near else "0.88",
         "strike_share_max": "1.06" if is_near else "1.12",
     }
-    files = {"strategies.toml": strategy, "limits.toml": limits, "universe.toml": universe}
+    execution = {
+        "attempts": chance.choice(["1", "2", "2", "4"]),
+        "attempt_s": chance.choice(["4", "15"]),
+        "deadline_s": chance.choice(["30", "90"]),
+    }
+    files = {
+        "strategies.toml": strategy,
+        "limits.toml": limits,
+        "universe.toml": universe,
+        "execution.toml": execution,
+    }
     return tuple(
         (file, name, value) for file, rows in files.items() for name, value in rows.items()
     )
 
 
 def _slots(chance: Random, day: date) -> tuple[int, ...]:
-    """6 to 10 moments of the session, in order, on whole minutes."""
+    """3 to 6 moments of the session, in order, on whole minutes."""
     hours = sessions_around(day.year).on(day)
     assert hours is not None
-    count = chance.randint(6, 10)
+    count = chance.randint(3, 6)
     length = (hours.close - hours.open) // MINUTE
-    step = chance.choice([5, 10, 15, 20])
+    step = chance.choice([5, 10, 20, 30])
     latest = length - step * count
     first = chance.choice([5, 30, latest]) if latest > 30 else 5
     found = (hours.open + (first + step * n) * MINUTE for n in range(count))

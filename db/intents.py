@@ -258,7 +258,7 @@ def recent_packages(session: Session, account_id: int, since: datetime) -> froze
         intents.c.sent_at > since,
     )
     ids = session.execute(sent.distinct()).scalars().all()
-    return frozenset(package(read_legs(session, candidate_id)) for candidate_id in ids)
+    return frozenset(package(legs) for legs in read_legs(session, ids).values())
 
 
 def _read(session: Session, account_id: int, states: Iterable[IntentState]) -> list[StoredIntent]:
@@ -273,7 +273,8 @@ def _stored(session: Session, which: ColumnElement[bool]) -> list[StoredIntent]:
         .join(cycles, cycles.c.id == intents.c.cycle_id)
         .where(which)
         .order_by(intents.c.purpose, intents.c.planned_at, intents.c.client_order_id)
-    )
+    ).all()
+    legs = read_legs(session, {row.candidate_id for row in rows})
     return [
         StoredIntent(
             intent=OrderIntent(
@@ -281,7 +282,7 @@ def _stored(session: Session, which: ColumnElement[bool]) -> list[StoredIntent]:
                 strategy=row.strategy,
                 underlying=row.underlying,
                 purpose=Purpose(row.purpose),
-                legs=read_legs(session, row.candidate_id),
+                legs=legs[row.candidate_id],
                 attempt=row.attempt,
                 quantity=row.quantity,
                 limit_price=row.limit_price,
