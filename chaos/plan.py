@@ -9,7 +9,7 @@ from chaos.market import Scene, sessions_around
 from simulator.switches import FillMode, RowsAt, SellOut, Switches
 from simulator.times import MINUTE
 
-MARKET_SEEDS = 6
+MARKET_SEEDS = 2
 FAULTS_MAX = 6
 
 #: A day, the next one on which anything is run, and whether that is worth a count for F36.
@@ -146,14 +146,13 @@ def _settings(chance: Random, *, is_near: bool) -> tuple[tuple[str, str, str], .
 
 
 def _slots(chance: Random, day: date) -> tuple[int, ...]:
-    """3 to 6 moments of the session, in order, on whole minutes."""
+    """2 to 5 moments of the session, in order, on whole minutes."""
     hours = sessions_around(day.year).on(day)
     assert hours is not None
-    count = chance.randint(3, 6)
+    count = chance.randint(2, 5)
     length = (hours.close - hours.open) // MINUTE
-    step = chance.choice([5, 10, 20, 30])
-    latest = length - step * count
-    first = chance.choice([5, 30, latest]) if latest > 30 else 5
+    step = chance.choice([5, 10, 20])
+    first = chance.choice([5, 15, length - step * count])
     found = (hours.open + (first + step * n) * MINUTE for n in range(count))
     return tuple(slot for slot in found if slot < hours.close)
 

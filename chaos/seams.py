@@ -15,9 +15,11 @@ from sqlalchemy import Engine, event
 
 import broker.client
 import db.migrate
+import db.snapshots
 import tasks.config
 import tasks.report
 from broker.transport import READ_TIMEOUT_S
+from chaos.memo import remember
 from chaos.operations import Kind, Operation, Operations, Phase
 from chaos.process import current
 from db.session import engine
@@ -30,6 +32,7 @@ from tasks.waiting import pass_time_by
 trading_flow = importlib.import_module("flows.trading_cycle")
 end_of_day_flow = importlib.import_module("flows.end_of_day")
 FLOWS = (trading_flow, end_of_day_flow)
+TASKS = {name: importlib.import_module(f"tasks.{name}") for name in ("greeks", "report", "snapshot")}
 WROTE = ("INSERT", "UPDATE", "DELETE")
 
 
@@ -231,11 +234,24 @@ def _note_write(
 
 def _spare() -> None:
     """What costs time and is judged elsewhere: the scripts of migrations are read once (the
-    database's revision is still asked each time), more than four config folders are kept, and
-    artifacts are made and thrown away."""
+    database's revision is still asked each time), more than four config folders are kept, Greeks of
+    an equal chain are computed once, and artifacts are made without the picture and thrown away."""
+    remember(TASKS["greeks"], "chain_to_greeks")
+    remember(TASKS["snapshot"], "chain_frame")
+    remember(db.snapshots, "_typed")
     db.migrate.wanted_revision = lru_cache(db.migrate.wanted_revision)
     tasks.config.load_config = lru_cache(maxsize=64)(tasks.config.load_config.__wrapped__)
     for name in ("create_markdown_artifact", "create_table_artifact", "surface_markdown"):
         if not hasattr(tasks.report, name):
             raise LookupError(f"tasks.report publishes nothing by {name} any more")
         setattr(tasks.report, name, lambda *_, **__: None)
+    tasks.report.snapshots = _NoChains  # type: ignore[attr-defined]  # the module it asks
+
+
+class _NoChains:
+    """In place of db.snapshots where only the picture is made of them."""
+
+    @staticmethod
+    def read_snapshots(*_: object) -> list[None]:
+        return []
+

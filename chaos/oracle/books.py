@@ -158,14 +158,14 @@ def _held(oracle: Oracle) -> Found:
     theirs = {p.symbol: p.qty for p in oracle.day.exchange.book.positions.values()}
     ours: defaultdict[str, int] = defaultdict(int)
     left: set[str] = set()
-    for symbol, side, ratio, quantity, state in oracle.rows(
-        "SELECT l.symbol, l.side, l.ratio, s.quantity, s.state FROM structures s"
+    for symbol, side, ratio, quantity, state, exit_price in oracle.rows(
+        "SELECT l.symbol, l.side, l.ratio, s.quantity, s.state, s.exit_price FROM structures s"
         " JOIN structure_legs l ON l.structure_id = s.id"
         " WHERE s.state IN ('open', 'closing', 'closed')"
     ):
-        if state == "closed":
-            left |= {symbol} if side == "buy" else set()
-        else:
+        if exit_price is not None and side == "buy":
+            left.add(symbol)
+        if state != "closed":
             ours[symbol] += ratio * quantity * (1 if side == "buy" else -1)
     for symbol in sorted(theirs.keys() | ours.keys()):
         held, known = theirs.get(symbol, 0), ours[symbol]
