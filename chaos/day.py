@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from broker.errors import BrokerError
 from chaos.faults import FAULTS, Armed
 from chaos.history import History
+from chaos.listening import Listening
 from chaos.market import exchange_of, sessions_around
 from chaos.operations import Operations, Trap, boundary
 from chaos.oracle import Oracle, Violation
@@ -50,7 +51,8 @@ class Day:
         self.history = History()
         self.operations = Operations(tell=self.history.add)
         self.exchange = exchange_of(plan.scene, plan.switches)
-        self.wire = InProcess(create_app(self.exchange))
+        self.listening = Listening(self.exchange, self.advance)
+        self.wire = InProcess(create_app(self.exchange, streams=self.listening.streams))
         self.oracle = Oracle(self)
         self.armed: list[tuple[str, Armed]] = []
         #: How the present slot is run, when a fault of the orchestrator has a say in it.
@@ -67,8 +69,12 @@ class Day:
     def is_plain(self) -> bool:
         """Whether orders alone have moved what is held."""
         moved = any(row.order_id is None for row in self.exchange.book.activities)
-        odd = {"F21", "F23"} & {FAULTS[fault.kind].number for fault in self.plan.faults}
+        odd = self.has_fault("F21") or self.has_fault("F23")
         return not moved and not odd and not self.plan.scene.is_split
+
+    def has_fault(self, number: str) -> bool:
+        """Whether a fault of this number of the catalogue is in the plan."""
+        return any(FAULTS[fault.kind].number == number for fault in self.plan.faults)
 
     # The day
 
@@ -136,7 +142,9 @@ class Day:
         for slot in (morning, morning + 10 * MINUTE):
             self.advance(slot)
             self._is_last = slot > morning
-            self.run_cycle(slot)
+            ended = self.run_cycle(slot)
+            if ended != "done":
+                self.oracle.violated("I0", f"no fault stands, and the cycle is {ended}")
         self.oracle.judge()
 
     # Runs
@@ -222,9 +230,16 @@ class Day:
         if to > self.exchange.now:
             self._sim("clock", {"now": rfc3339(to)})
 
-    def pass_time(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
+        """As a task waits: less than so long when the broker tells of an order."""
         if self._stands_still:
             return
+        began = self.exchange.now
+        how = self.listening.wait(seconds)
+        passed = (self.exchange.now - began) / SECOND
+        self.history.add("wait", f"{passed:g} of {seconds:g} s, {how}")
+
+    def pass_time(self, seconds: float) -> None:
         self.history.add("wait", f"{seconds:g} s")
         self.advance(self.exchange.now + int(seconds * SECOND))
 

@@ -1,9 +1,18 @@
 """The catalogue: every way each fault of the reliability notes happens in a seeded day.
 
-F13 to F17 are the order stream's, which has no reader yet; F41 and F42 are plain tests.
+F41 and F42 are plain tests.
 """
 
-from chaos.faults import books, market, network, operation, orchestrator, postgres, process
+from chaos.faults import (
+    books,
+    market,
+    network,
+    operation,
+    orchestrator,
+    postgres,
+    process,
+    stream,
+)
 from chaos.faults.kinds import Armed, Kind, Kinds
 
 __all__ = ["FAULTS", "NUMBERS", "Armed", "Kind"]
@@ -11,6 +20,7 @@ __all__ = ["FAULTS", "NUMBERS", "Armed", "Kind"]
 FAULTS: Kinds = {
     **network.KINDS,
     **books.KINDS,
+    **stream.KINDS,
     **process.KINDS,
     **postgres.KINDS,
     **orchestrator.KINDS,

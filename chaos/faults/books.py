@@ -105,7 +105,10 @@ def _hand_position(day: Day, seed: int) -> Armed:
     chance = Random(seed)
     symbol = _symbol(day, chance)
     settings = {"qty": chance.choice([1.0, -1.0, 3.0]), "price": chance.choice([0.0, 1.25])}
-    return at_broker(day, Fault(kind=FaultKind.HAND_POSITION, symbol=symbol, settings=settings))
+    armed = at_broker(day, Fault(kind=FaultKind.HAND_POSITION, symbol=symbol, settings=settings))
+    if armed.fired():
+        day.oracle.alarms.plant(symbol)
+    return armed
 
 
 def _kinds() -> Kinds:

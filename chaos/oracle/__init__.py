@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import requests
 
 from chaos.oracle import books, decisions
+from chaos.oracle.alarms import Alarms
 from chaos.oracle.arrival import Arrival
 from chaos.process import Process, current
 
@@ -36,6 +38,7 @@ class Oracle:
         self.day = day
         self.violations: list[Violation] = []
         self.arrival = Arrival(self)
+        self.alarms = Alarms(self)
         #: Intents that had been claimed when the standing halt was committed; None without one.
         self.claimed_at_halt: frozenset[str] | None = None
         self._cancels: set[str] = set()
@@ -69,6 +72,7 @@ class Oracle:
     def opened(self, process: Process) -> None:
         """A process has opened a cycle: those before it may write no more."""
         self._cycles.append(process)
+        self.alarms.opened(process)
         if self.claimed_at_halt is not None:
             self._opened_halted[process.name] = frozenset(self._working_openings())
 
@@ -95,6 +99,8 @@ class Oracle:
 
     def ended(self, process: Process) -> None:
         """A cycle that began under a halt and got through has asked to cancel what would open."""
+        for number, text in self.alarms.ended(process):
+            self.violated(number, text)
         under_halt = self._opened_halted.pop(process.name, frozenset())
         if process.result != "done" or "end of day" in process.name:
             return
@@ -133,10 +139,8 @@ class Oracle:
 
     def judge(self) -> None:
         """Everything has come to rest."""
-        for number, text in (*books.judge(self), *decisions.judge(self)):
+        found = (books.judge(self), decisions.judge(self), self.alarms.judge())
+        for number, text in chain.from_iterable(found):
             self.violated(number, text)
         for (slot,) in self.rows("SELECT slot FROM cycles WHERE state = 'running'"):
             self.violated("I12", f"the cycle of {slot} is left running")
-        if not self.day.plan.faults and not self.day.plan.scene.is_split:
-            for (reason,) in self.rows("SELECT reason FROM halts"):
-                self.violated("I4", f"a day without a fault was halted: {reason}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import requests
 
@@ -31,6 +33,7 @@ class Arrival:
         self._own = oracle.day.stage.own
         self._limits: Limits = read_limits(oracle.day.config)
         self.posted: dict[str, Package] = {}
+        self.not_found: Counter[str] = Counter()  # looks for an order that found none, by its id
         self._accounts: list[Mapping[str, str]] = []
         self._lots: list[Lot] = []
 
@@ -38,6 +41,9 @@ class Arrival:
 
     def told(self, method: str, path: str, response: requests.Response) -> None:
         """Keep the money and the positions that the client has read."""
+        if method == "GET" and response.status_code == 404:
+            asked = parse_qs(urlsplit(path).query).get("client_order_id", [""])
+            self.not_found[asked[0]] += 1
         if method != "GET" or response.status_code != 200:
             return
         if path not in ("/v2/account", "/v2/positions"):

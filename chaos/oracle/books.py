@@ -9,12 +9,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from simulator.book import Activity, Order
+from simulator.times import SECOND
 
 if TYPE_CHECKING:
     from chaos.oracle import Oracle
 
 Found = Iterator[tuple[str, str]]
 PRICE = Decimal("0.0001")
+MILLISECOND = SECOND // 1000
 #: State of an intent -> what its order may be at the broker; None where there must be none.
 STATES: dict[str, frozenset[str] | None] = {
     "planned": None,
@@ -74,8 +76,11 @@ def _activities(oracle: Oracle) -> Found:
     readable = [row for row in exchange.book.activities if row.readable_at <= exchange.now]
     theirs = {row.id: _fill(row) for row in readable if row.order_id}
     ours = {
-        row[0]: (row[1], row[2], int(row[3]), Decimal(row[4]))
-        for row in oracle.rows("SELECT id, symbol, side, quantity, price FROM fills")
+        row[0]: (row[1], row[2], int(row[3]), Decimal(row[4]), row[5] // 1000)
+        for row in oracle.rows(
+            "SELECT id, symbol, side, quantity, price,"
+            " (EXTRACT(EPOCH FROM filled_at) * 1000000)::bigint FROM fills"
+        )
     }
     yield from _set("fill", theirs, ours)
     others = {(row.kind, row.id): (row.symbol, row.net_usd) for row in readable if not row.order_id}
@@ -86,8 +91,8 @@ def _activities(oracle: Oracle) -> Found:
     yield from _set("activity", others, kept)
 
 
-def _fill(row: Activity) -> tuple[str, str | None, int, Decimal | None]:
-    return row.symbol, row.side, int(row.qty), row.price
+def _fill(row: Activity) -> tuple[str, str | None, int, Decimal | None, int]:
+    return row.symbol, row.side, int(row.qty), row.price, row.at // MILLISECOND
 
 
 def _positions(oracle: Oracle) -> Found:
@@ -110,14 +115,20 @@ def _intents(oracle: Oracle) -> Found:
     orders = oracle.day.exchange.book.by_client_id
     asked: defaultdict[int, int] = defaultdict(int)
     filled: defaultdict[int, int] = defaultdict(int)
-    rows = oracle.rows("SELECT client_order_id, state, quantity, candidate_id FROM intents")
-    for client_order_id, state, quantity, candidate_id in rows:
+    rows = oracle.rows(
+        "SELECT client_order_id, state, quantity, candidate_id, filled_quantity FROM intents"
+    )
+    for client_order_id, state, quantity, candidate_id, known_filled in rows:
         order = orders.get(client_order_id)
         asked[candidate_id] = max(asked[candidate_id], quantity)
         if order is not None:
             filled[candidate_id] += order.filled_qty
             if order.filled_qty > quantity or order.qty != quantity:
                 yield "I1", f"{client_order_id}: {order.filled_qty}/{order.qty} of {quantity}"
+            # A trade that is taken back leaves the order as it is.
+            if known_filled != order.filled_qty and not oracle.day.has_fault("F21"):
+                words = f"{known_filled} filled here, {order.filled_qty} there"
+                yield "I7", f"{client_order_id}: {words}"
         yield from _state(client_order_id, state, order)
     for candidate_id, units in filled.items():
         if units > asked[candidate_id]:

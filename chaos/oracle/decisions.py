@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from chaos.oracle import Oracle
 
 Found = Iterator[tuple[str, str]]
+LOOKS, LOOKED_FOR_S = 5, 60
 #: How far on its way an intent is; never less than before.
 RANKS = {
     "planned": 0,
@@ -32,6 +33,7 @@ def judge(oracle: Oracle) -> Found:
     """Every decision that should not have been, and every step back."""
     yield from _quotes(oracle)
     yield from _reasons(oracle)
+    yield from _given_up(oracle)
     if oracle.has_table("intent_events"):
         yield from _moves(oracle)
 
@@ -70,6 +72,20 @@ def _reasons(oracle: Oracle) -> Found:
     )
     for (candidate_id,) in rows:
         yield "I9", f"candidate {candidate_id} was not sent and nothing says why"
+
+
+def _given_up(oracle: Oracle) -> Found:
+    """What is called never received was looked for five times, over a minute, and not found."""
+    rows = oracle.rows(
+        "SELECT i.client_order_id, EXTRACT(EPOCH FROM e.moved_at - i.sent_at) FROM intents i"
+        " JOIN intent_events e ON e.client_order_id = i.client_order_id"
+        " WHERE e.state = 'not_received'"
+    )
+    for client_order_id, seconds in rows:
+        looks = oracle.arrival.not_found[client_order_id]
+        if looks < LOOKS or float(seconds) + oracle.day.skew_s_max < LOOKED_FOR_S:
+            words = f"after {looks} looks and {seconds:.0f} s"
+            yield "I7", f"{client_order_id} was given up {words}"
 
 
 def _moves(oracle: Oracle) -> Found:
