@@ -147,6 +147,10 @@ class Day:
                 self.oracle.violated("I0", f"no fault stands, and the cycle is {ended}")
         self.oracle.judge()
 
+    def be_last(self) -> None:
+        """From now on everything has come to rest: a reconcile is done twice."""
+        self._is_last = True
+
     # Runs
 
     def run_cycle(self, slot: int) -> str:

@@ -103,6 +103,47 @@ def run(seeds: range, jobs: int, plant: str | None, console: Console) -> Tally:
     return tally
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catch:
+    """How a planted bug was found out; `seed` is None when it was not."""
+
+    name: str
+    seed: int | None
+    violation: str
+
+
+def catch(name: str, seeds: range, jobs: int, url: str) -> Catch:
+    """The first of these seeds that a planted bug breaks something on."""
+    with workers(url, jobs, planted.planting(name)) as team:
+        for verdict in verdicts(team, iter(seeds)):
+            if verdict.problem:
+                raise RuntimeError(f"{name}, seed {verdict.seed}: {verdict.problem}")
+            if verdict.violations:
+                first = verdict.violations[0]
+                said = f"{first.invariant} {first.text}"
+                return Catch(name=name, seed=verdict.seed, violation=said)
+    return Catch(name=name, seed=None, violation="")
+
+
+def catch_all(names: list[str], seeds: range, jobs: int, console: Console) -> list[Catch]:
+    """Every planted bug by the first seed that catches it, as a table."""
+    found = []
+    with server() as url:
+        for name in names:
+            found.append(catch(name, seeds, jobs, url))
+            console.print(f"{name}: {_seed_words(found[-1], len(seeds))}", highlight=False)
+    table = Table("bug", "", "first seed", "what it broke", title="planted bugs")
+    for one in found:
+        what = planted.BUGS[one.name].what
+        table.add_row(one.name, what, _seed_words(one, len(seeds)), one.violation[:60])
+    console.print(table)
+    return found
+
+
+def _seed_words(one: Catch, count: int) -> str:
+    return f"none of {count}" if one.seed is None else str(one.seed)
+
+
 def _repeating(seeds: range) -> Iterator[int]:
     for number, seed in enumerate(seeds):
         yield seed

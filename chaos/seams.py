@@ -174,7 +174,7 @@ class _Wire(BaseAdapter):
         day.operations.reach(_at(Kind.REQUEST, Phase.BEFORE, what, request))
         day.depart(request)
         try:
-            response = _in_time(day, request)
+            response = in_time(day, request)
         except requests.RequestException as error:
             day.unanswered(request, error)
             day.operations.reach(_at(Kind.REQUEST, Phase.AFTER, what, request))
@@ -187,7 +187,7 @@ class _Wire(BaseAdapter):
         """Nothing is open."""
 
 
-def _in_time(day: Any, request: requests.PreparedRequest) -> requests.Response:
+def in_time(day: Any, request: requests.PreparedRequest) -> requests.Response:
     """An answer that takes longer than the client waits never reaches it."""
     left_at = day.exchange.now
     response: requests.Response = day.wire.send(request)

@@ -165,11 +165,17 @@ def chaos(
     jobs: Annotated[int, typer.Option(help="Worker processes.")] = 2,
     seed: Annotated[int | None, typer.Option(help="Replay this one, with its history.")] = None,
     plant: Annotated[str | None, typer.Option(help="A planted bug, P1 to P14.")] = None,
+    planted: Annotated[bool, typer.Option("--planted", help="Catch every planted bug.")] = False,
+    matrix: Annotated[bool, typer.Option("--matrix", help="Kill a cycle everywhere.")] = False,
     json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
 ) -> None:
     """Play seeded days with faults against the simulator, and judge what came of them."""
     from cli import chaos as days
 
+    if matrix:
+        raise typer.Exit(days.kill_everywhere(Console()))
+    if planted:
+        raise typer.Exit(days.catch(200, first, jobs, Console()))
     if seed is not None:
         raise typer.Exit(days.replay(seed, plant))
     asked = days.Asked(seeds=seeds, first=first, jobs=jobs, plant=plant, json=json)

@@ -28,6 +28,21 @@ def chaos(asked: Asked, console: Console) -> int:
     return run.EXIT_OK if tally.is_good else run.EXIT_VIOLATIONS
 
 
+def catch(seeds: int, first: int, jobs: int, console: Console) -> int:
+    """Plant every bug; 0 when each was caught, else 1."""
+    from chaos import planted, run
+
+    found = run.catch_all(list(planted.BUGS), range(first, first + seeds), jobs, console)
+    return run.EXIT_VIOLATIONS if any(one.seed is None for one in found) else run.EXIT_OK
+
+
+def kill_everywhere(console: Console) -> int:
+    """The crash matrix; 0 when nothing broke, else 1."""
+    from chaos import matrix, run
+
+    return run.EXIT_OK if matrix.run(console) else run.EXIT_VIOLATIONS
+
+
 def replay(seed: int, plant: str | None) -> int:
     """Print the history of one seed: the same bytes each time."""
     from chaos import run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -9,17 +10,35 @@ from sqlalchemy.orm import Session
 
 from chaos.faults.kinds import Armed, Kind, Kinds, trapped
 from chaos.market import ACCOUNT
+from chaos.operations import Kind as At
 from chaos.operations import Operation, Trap, boundary
 from db import cycles, halts
 
 if TYPE_CHECKING:
     from chaos.day import Day
 
-SKIP_MAX = 200
+SKIP_MAX, SUBMIT_SKIP_MAX = 120, 16
 
 
-def _halt(day: Day, seed: int) -> Armed:
+def _anywhere(day: Day, seed: int) -> Armed:
     chance = Random(seed)
+    return _halt(day, chance, boundary, chance.randrange(SKIP_MAX))
+
+
+def _while_submitting(day: Day, seed: int) -> Armed:
+    """Between what was judged and what is sent."""
+    chance = Random(seed)
+    begun: list[Operation] = []
+
+    def meets(operation: Operation) -> bool:
+        if operation.kind is At.STEP and operation.what == "submit":
+            begun.append(operation)
+        return bool(begun) and boundary(operation)
+
+    return _halt(day, chance, meets, chance.randrange(SUBMIT_SKIP_MAX))
+
+
+def _halt(day: Day, chance: Random, meets: Callable[[Operation], bool], skip: int) -> Armed:
 
     def strike(_: Operation) -> None:
         with Session(day.stage.own_engine) as session, session.begin():
@@ -33,9 +52,9 @@ def _halt(day: Day, seed: int) -> Armed:
 
     trap = Trap(
         name="halt set",
-        meets=boundary,
+        meets=meets,
         strike=strike,
-        skip=chance.randrange(SKIP_MAX),
+        skip=skip,
         is_outside=True,
     )
     return trapped(day, trap)
@@ -50,4 +69,7 @@ def _lift(day: Day) -> bool:
     return True
 
 
-KINDS: Kinds = {"halt_set": Kind(number="F43", arm=_halt)}
+KINDS: Kinds = {
+    "halt_set": Kind(number="F43", arm=_anywhere),
+    "halt_set_while_submitting": Kind(number="F43", arm=_while_submitting),
+}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chaos.day import Day
 
 #: Boundaries of a cycle that is not disturbed, with some to spare.
-SKIP_MAX = 180
+SKIP_MAX = 120
 TWO_LEASES_S = 2 * 180 + 5
 
 
