@@ -38,7 +38,9 @@ class Told:
     pipe: Connection
     kill_at: int | None
     operations: Operations = field(init=False)
-    exchange: Any = field(default_factory=lambda: SimpleNamespace(now=0))  # the parent has the clock
+    exchange: Any = field(
+        default_factory=lambda: SimpleNamespace(now=0)
+    )  # the parent has the clock
     wire: Any = field(init=False)
 
     def __post_init__(self) -> None:

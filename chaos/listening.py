@@ -1,5 +1,5 @@
-"""The wait of a task in virtual time: over, or cut short because the broker's stream tells something,
-as broker/stream.py cuts it short in real time."""
+"""The wait of a task in virtual time: over, or cut short because the broker's stream tells of an
+order, as broker/stream.py cuts it short in real time."""
 
 from __future__ import annotations
 

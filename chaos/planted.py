@@ -45,11 +45,7 @@ def _send_before_commit() -> None:
         def early(session: Any, one: Any, price: Any, *rest: Any) -> Claim:
             said: Claim = real(session, one, price, *rest)
             if said is Claim.CLAIMED:
-                client = importlib.import_module("tasks.context").broker()
-                try:
-                    answers[one.intent.client_order_id] = client.submit(one.intent, price.limit)
-                except (Refused, Unknown) as error:
-                    answers[one.intent.client_order_id] = error
+                answers[one.intent.client_order_id] = _answer(one, price)
             return said
 
         return early
@@ -67,6 +63,15 @@ def _send_before_commit() -> None:
 
     change("db.intents", "claim", claim)
     change_broker(submit)
+
+
+def _answer(one: Any, price: Any) -> Any:
+    """What the broker says to an order, be it an error."""
+    client = importlib.import_module("tasks.context").broker()
+    try:
+        return client.submit(one.intent, price.limit)
+    except (Refused, Unknown) as error:
+        return error
 
 
 def _new_id_on_retry() -> None:

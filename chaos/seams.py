@@ -32,7 +32,9 @@ from tasks.waiting import pass_time_by
 trading_flow = importlib.import_module("flows.trading_cycle")
 end_of_day_flow = importlib.import_module("flows.end_of_day")
 FLOWS = (trading_flow, end_of_day_flow)
-TASKS = {name: importlib.import_module(f"tasks.{name}") for name in ("greeks", "report", "snapshot")}
+TASKS = {
+    name: importlib.import_module(f"tasks.{name}") for name in ("greeks", "report", "snapshot")
+}
 WROTE = ("INSERT", "UPDATE", "DELETE")
 
 
@@ -255,4 +257,3 @@ class _NoChains:
     @staticmethod
     def read_snapshots(*_: object) -> list[None]:
         return []
-

@@ -159,7 +159,7 @@ def bench(
 
 
 @app.command()
-def chaos(
+def chaos(  # noqa: PLR0913 - one parameter an option
     seeds: Annotated[int, typer.Option(help="How many days.")] = 100,
     first: Annotated[int, typer.Option(help="Of these seeds.")] = 0,
     jobs: Annotated[int, typer.Option(help="Worker processes.")] = 2,
@@ -167,13 +167,14 @@ def chaos(
     plant: Annotated[str | None, typer.Option(help="A planted bug, P1 to P14.")] = None,
     planted: Annotated[bool, typer.Option("--planted", help="Catch every planted bug.")] = False,
     matrix: Annotated[bool, typer.Option("--matrix", help="Kill a cycle everywhere.")] = False,
+    every: Annotated[int, typer.Option(help="Of the matrix, every so many boundaries.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
 ) -> None:
     """Play seeded days with faults against the simulator, and judge what came of them."""
     from cli import chaos as days
 
     if matrix:
-        raise typer.Exit(days.kill_everywhere(Console()))
+        raise typer.Exit(days.kill_everywhere(every, Console()))
     if planted:
         raise typer.Exit(days.catch(200, first, jobs, Console()))
     if seed is not None:

@@ -36,11 +36,11 @@ def catch(seeds: int, first: int, jobs: int, console: Console) -> int:
     return run.EXIT_VIOLATIONS if any(one.seed is None for one in found) else run.EXIT_OK
 
 
-def kill_everywhere(console: Console) -> int:
+def kill_everywhere(every: int, console: Console) -> int:
     """The crash matrix; 0 when nothing broke, else 1."""
     from chaos import matrix, run
 
-    return run.EXIT_OK if matrix.run(console) else run.EXIT_VIOLATIONS
+    return run.EXIT_OK if matrix.run(console, every) else run.EXIT_VIOLATIONS
 
 
 def replay(seed: int, plant: str | None) -> int:

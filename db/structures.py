@@ -101,7 +101,9 @@ def read_parts(session: Session, structure_ids: Collection[int]) -> dict[int, li
         .where(intents.c.structure_id.in_(structure_ids))
         .order_by(intents.c.structure_id, intents.c.planned_at, intents.c.attempt)
     )
-    return {key: [_part(row) for row in of_one] for key, of_one in groupby(rows, lambda row: row[0])}
+    return {
+        key: [_part(row) for row in of_one] for key, of_one in groupby(rows, lambda row: row[0])
+    }
 
 
 def _part(row: Row[Any]) -> Part:

@@ -24,7 +24,9 @@ ROUNDS_MAX = 200
 def record(session: Session, cycle: Cycle, one: StoredIntent, order: Order, at: datetime) -> int:
     """Write an order of ours as the broker has it, with what that makes of its intent and its
     structure; rows written."""
-    written = books.save_orders(session, cycle.account_id, [order]) + follow(session, one, order, at)
+    written = books.save_orders(session, cycle.account_id, [order]) + follow(
+        session, one, order, at
+    )
     return written + refresh(session, one.structure_id, at) if written else 0
 
 

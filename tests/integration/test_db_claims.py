@@ -40,7 +40,8 @@ def planned(url, cycle, name, underlying="SPY", purpose=Purpose.OPEN, structure_
         loss_usd_worst=Decimal(100),
     )
     add = text(
-        "INSERT INTO candidates (cycle_id, strategy, underlying, purpose, structure_id, is_accepted)"
+        "INSERT INTO candidates"
+        " (cycle_id, strategy, underlying, purpose, structure_id, is_accepted)"
         " VALUES (:cycle, :name, :underlying, :purpose, :structure, true) RETURNING id"
     )
     values = {"cycle": cycle.id, "name": name, "underlying": underlying, "purpose": str(purpose)}
