@@ -18,7 +18,10 @@ RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --require-h
     && pip check
 
 COPY . .
-# Kernels are kept for a file of one age; an image's layers cut it to whole seconds.
-RUN find domain/pricing -name '*.py' -exec touch --date=2026-01-01 {} + && python -m domain.pricing
+# Kernels are kept for a file of one age; an image's layers cut it to whole seconds. And only who may
+# write where they are kept is given them.
+RUN find domain/pricing simulator/tree.py -name '*.py' -exec touch --date=2026-01-01 {} + \
+    && install -d -o strikeflow domain/pricing/__pycache__ simulator/__pycache__
 USER strikeflow
+RUN python -m domain.pricing && python -m simulator.tree
 CMD ["python", "-m", "cli", "--help"]

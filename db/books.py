@@ -32,11 +32,15 @@ ORDER_COLUMNS = [field.name for field in fields_of(Order) if field.name != "legs
 ONCE = ("seen_at",)
 
 
-def _upsert(session: Session, table: Table, rows: Sequence[dict[str, object]]) -> int:
+def _upsert(
+    session: Session, table: Table, rows: Sequence[dict[str, object]], newest: str | None = None
+) -> int:
     """Insert rows, or bring known ones up to date; how many were new or had changed.
 
     A row that is known and equal is not written, so that a second pass over an unchanged broker
     writes nothing.
+
+    newest  a column of time: a row that is older by it than what is known is not written either
     """
     if not rows:
         return 0
@@ -46,6 +50,8 @@ def _upsert(session: Session, table: Table, rows: Sequence[dict[str, object]]) -
     changed = tuple_(*(table.c[name] for name in free)).is_distinct_from(
         tuple_(*(new.excluded[name] for name in free))
     )
+    if newest is not None:
+        changed &= table.c[newest] <= new.excluded[newest]
     upsert = new.on_conflict_do_update(
         index_elements=keys, set_={name: new.excluded[name] for name in free}, where=changed
     ).returning(table.c[keys[0]])
@@ -53,13 +59,14 @@ def _upsert(session: Session, table: Table, rows: Sequence[dict[str, object]]) -
 
 
 def save_orders(session: Session, account_id: int, found: Sequence[Order]) -> int:
-    """Make our orders the broker's, parents before their legs; rows new or changed."""
+    """Make our orders the broker's, parents before their legs; rows new or changed. A list may be
+    older than what was read of one order: what is known stays."""
     flat = [order for parent in found for order in (parent, *parent.legs)]
     rows = [
         {"account_id": account_id, **{name: getattr(order, name) for name in ORDER_COLUMNS}}
         for order in flat
     ]
-    return _upsert(session, orders, rows)
+    return _upsert(session, orders, rows, newest="updated_at")
 
 
 def save_fills(session: Session, account_id: int, found: Sequence[Fill], now: datetime) -> int:

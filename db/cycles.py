@@ -146,7 +146,11 @@ def renew_lease(session: Session, cycle: Cycle, now: datetime) -> None:
     """Keep a cycle from being taken for dead while it waits."""
     session.execute(
         update(cycles)
-        .where(cycles.c.id == cycle.id, cycles.c.state == CycleState.RUNNING)
+        .where(
+            cycles.c.id == cycle.id,
+            cycles.c.state == CycleState.RUNNING,
+            cycles.c.lease_number == cycle.lease_number,
+        )
         .values(lease_until=now + LEASE)
     )
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, cast, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db.candidates import as_legs
@@ -68,10 +68,11 @@ def read_structure_legs(
 def apply_structure_update(
     session: Session, structure_id: int, change: StructureUpdate, now: datetime
 ) -> bool:
-    """Write what a structure is by its orders and settlements; False when that is known."""
-    wanted = {field.name: getattr(change, field.name) for field in fields(change)}
-    new = tuple_(*(literal(value, structures.c[name].type) for name, value in wanted.items()))
-    known = tuple_(*(structures.c[name] for name in wanted))
+    """Write what a structure is by its orders and settlements; False when that is known. Averages
+    are rounded to what a column holds, for the comparison too."""
+    columns = [structures.c[field.name] for field in fields(change)]
+    wanted = {column.name: cast(getattr(change, column.name), column.type) for column in columns}
+    new, known = tuple_(*wanted.values()), tuple_(*columns)
     written = session.execute(
         update(structures)
         .where(structures.c.id == structure_id, known.is_distinct_from(new))

@@ -128,8 +128,3 @@ def _increment(symbol: str, price: Decimal) -> Decimal:
     if parse_symbol(symbol).root in CENT_ROOTS:
         return CENT
     return NICKEL if price < DIME_FROM else DIME
-
-
-def slippage_usd(side: Side, price: Decimal, mid: Decimal) -> Decimal:
-    """USD per share that a fill cost against the mid of its quote; negative when it was better."""
-    return price - mid if side is Side.BUY else mid - price

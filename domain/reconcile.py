@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from domain.orders import LIVE, MOVES, IntentState, Purpose
+from domain.orders import CENT, LIVE, MOVES, IntentState, Purpose
 from domain.records import Activity, Order
 from domain.structures import Structure, StructureState, realized_usd
 
@@ -84,7 +84,7 @@ def structure_update(structure: Structure, parts: Sequence[Part]) -> StructureUp
     entry, leave = _average(entries), _average(exits)
     realized = None
     if leave is not None and entry is not None:
-        realized = realized_usd(entry, leave, Decimal(closed))
+        realized = realized_usd(entry, leave, Decimal(closed)).quantize(CENT)
     if closed >= opened:
         state = StructureState.CLOSED
     elif is_opening:
@@ -107,12 +107,13 @@ def _filled(parts: Iterable[Part]) -> int:
 
 
 def _average(parts: Iterable[Part]) -> Decimal | None:
-    """Average price of what was filled, to 0.0001 USD; None when nothing was."""
+    """Average price of what was filled, not rounded: profit is to the cent. None when nothing
+    was."""
     known = [(part.filled_quantity, part.price) for part in parts if part.filled_quantity]
     if not known or any(price is None for _, price in known):
         return None
     total = sum((quantity * price for quantity, price in known if price is not None), Decimal(0))
-    return (total / sum(quantity for quantity, _ in known)).quantize(Decimal("0.0001"))
+    return total / sum(quantity for quantity, _ in known)
 
 
 def settled_structure(
@@ -142,7 +143,7 @@ def settled_structure(
             update,
             state=StructureState.EXPIRED,
             exit_price=Decimal(0),
-            realized_usd=(update.realized_usd or Decimal(0)) + kept,
+            realized_usd=((update.realized_usd or Decimal(0)) + kept).quantize(CENT),
         )
     if symbols <= lapsed | traded_elsewhere:
         return replace(update, state=StructureState.CLOSED)

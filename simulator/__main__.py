@@ -17,6 +17,7 @@ from simulator.fault_script import BadFault, read_file
 from simulator.market import Market
 from simulator.pace import MAX, Pace, wall_clock
 from simulator.profile import PROFILES, read_profiles
+from simulator.profile_checks import check_days
 from simulator.recording import find_files
 from simulator.replay import open_replay
 from simulator.run import run_through
@@ -102,7 +103,7 @@ def _arm(exchange: Exchange, path: Path | None) -> None:
     if path is None:
         return
     try:
-        for fault in read_file(path, exchange.now):
+        for fault in read_file(path, exchange.now, exchange.market):
             exchange.faults.arm(fault)
     except BadFault as problem:
         raise StartupError(f"--faults: {problem}") from None
@@ -164,6 +165,8 @@ def _synthetic(options: argparse.Namespace, start: int | None) -> tuple[Market, 
         sessions = Sessions(days[0], days[-1])
         for day in days:
             check_trading_day(day, sessions)
+    for name in underlyings:
+        check_days(profiles[name], sessions, f"--market {options.market}, {name}")
     market = Synthetic(
         days[0], underlyings, options.seed, sessions, last=days[-1], profiles=profiles
     )

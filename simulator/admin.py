@@ -14,6 +14,7 @@ from simulator.exchange import ClockError, Exchange
 from simulator.fault_script import BadFault
 from simulator.faults import FaultKind
 from simulator.refusal import Refusal, malformed
+from simulator.symbols import plain
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -78,7 +79,8 @@ class Admin:
     async def arm(self, request: Request) -> Response:
         """POST /sim/faults: one fault or a list of them; none is armed when one is wrong."""
         try:
-            found = fault_script.read_faults(await body_of(request), self._exchange.now)
+            exchange = self._exchange
+            found = fault_script.read_faults(await body_of(request), exchange.now, exchange.market)
         except BadFault as problem:
             return Json({"message": str(problem)}, status_code=400)
         for fault in found:
@@ -104,9 +106,9 @@ class Admin:
     async def book(self, request: Request) -> Response:
         """POST /sim/positions {"symbol", "qty", "price"}: qty is signed; no price is the mid."""
         symbol, qty, price = await _symbol_and_qty(request)
-        happenings.book_by_hand(self._exchange, symbol, qty, price)
+        happenings.book_by_hand(self._exchange, symbol, Decimal(qty), price)
         self._exchange.faults.fired[FaultKind.HAND_POSITION] += 1
-        return Json({"symbol": symbol, "qty": str(self._exchange.book.qty(symbol))})
+        return Json({"symbol": symbol, "qty": plain(self._exchange.book.qty(symbol))})
 
     async def assign(self, request: Request) -> Response:
         """POST /sim/assign {"symbol", "qty"}: that many short contracts tonight."""
@@ -120,11 +122,10 @@ async def _symbol_and_qty(request: Request) -> tuple[str, int, Decimal]:
     body = await body_of(request)
     if not isinstance(body, dict):
         raise malformed("request body must be a JSON object")
-    return (
-        str(body.get("symbol")),
-        int(_number(body, "qty", 1)),
-        _number(body, "price", 0),
-    )
+    qty = _number(body, "qty", 1)
+    if qty != int(qty):
+        raise malformed("qty must be a whole number")
+    return str(body.get("symbol")), int(qty), _number(body, "price", 0)
 
 
 def _number(body: dict[str, object], key: str, default: int) -> Decimal:

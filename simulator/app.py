@@ -217,6 +217,7 @@ class Application(Starlette):
     def __init__(self, server: Server, routes: list[BaseRoute]) -> None:
         self._server = server
         super().__init__(routes=routes, exception_handlers={HTTPException: _no_such_endpoint})
+        self.router.redirect_slashes = False  # a path too long by a slash is no endpoint there
 
     def build_middleware_stack(self) -> ASGIApp:
         """The failing network is outermost: what it raises is nobody's to turn into an answer."""

@@ -4,18 +4,19 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from simulator import allotment, dividends, fees, means, settlement, splits
-from simulator.book import Activity, Book, Position
+from simulator import allotment, dividends, fees, guard, means, settlement, splits
+from simulator.book import Activity, Book, Position, trade_usd
 from simulator.checks import BROAD_ETFS
 from simulator.desk import Desk
-from simulator.margin import SHARES
 from simulator.market import Market, quote_of
+from simulator.promises import available, exercise
 from simulator.refusal import Refusal, forbidden, unprocessable
 from simulator.rows import Clerk
 from simulator.sessions import Session, Sessions
 from simulator.switches import ExercisePosts, Switches
-from simulator.symbols import Contract, is_option_symbol, plain
+from simulator.symbols import Contract, plain
 from simulator.times import MINUTE, new_york_day
+from simulator.what_if import moved
 
 EXERCISE_SHORT = 40310001
 #: A do-not-exercise request may come late, at best effort.
@@ -60,7 +61,7 @@ class BackOffice:
             going = dividends.going_ex(self.market, session.open, last, session.day)
             dividends.note(self.book, going)
 
-    def sell_out(self, session: Session, now: int, *, broad: bool) -> list[Position]:
+    def sell_out(self, session: Session, *, broad: bool) -> list[Position]:
         """What the broker closes now, in order."""
         expiring = [
             held
@@ -69,12 +70,17 @@ class BackOffice:
             and held.contract.last_day == session.day
             and (held.contract.underlying in BROAD_ETFS) == broad
         ]
-        return means.to_sell_out(self.book, self.market, expiring, now, self.switches.sell_out)
+        return means.to_sell_out(self._desk, expiring, self.switches.sell_out)
 
     def night(self, session: Session, now: int) -> None:
         """Contracts, shares and cash move."""
         clerk = self._clerk(session.day, now)
-        settlement.settle(clerk, self._close_of, lambda *case: self._allotted(session, *case))
+        settlement.settle(
+            clerk,
+            self._close_of,
+            lambda *case: self._allotted(session, *case),
+            lambda *case: means.exercisable(self._desk, *case),
+        )
         dividends.pay(clerk)
         if self.switches.fees:
             fees.charge(clerk)
@@ -91,11 +97,11 @@ class BackOffice:
         spot = self.market.spot(underlying, session.close)
         return spot[1] if spot is not None else None
 
-    def _allotted(self, session: Session, held: Position, contract: Contract) -> int:
+    def _allotted(self, session: Session, held: Position, contract: Contract) -> Decimal:
         """How many of a short position that lives on are assigned tonight."""
         forced = self.book.to_be_assigned.get(contract.symbol, 0)
         drawn = self._drawn(session, held, contract)
-        return min(max(forced, drawn), -held.qty)
+        return min(Decimal(max(forced, drawn)), -held.qty)
 
     def _drawn(self, session: Session, held: Position, contract: Contract) -> int:
         if self.switches.early_assignment <= 0:
@@ -112,7 +118,7 @@ class BackOffice:
         )
         share = allotment.chance(case, self.switches.early_assignment)
         seed = self.switches.seed
-        return allotment.drawn(-held.qty, share, contract.symbol, session.day, seed)
+        return allotment.drawn(int(-held.qty), share, contract.symbol, session.day, seed)
 
     def _dividend_tomorrow(self, session: Session, contract: Contract) -> Decimal:
         if contract.right != "call":
@@ -128,12 +134,15 @@ class BackOffice:
         """All available contracts of a long position; Refusal."""
         held, contract = self._long(name)
         self._check_hours(now, 0)
-        qty = held.qty - self.book.held_for_orders(held.symbol)
+        qty = available(self.book, held.symbol)
         session = self.sessions.current_or_next(now)
         if qty <= 0 or contract.last_day < session.day:
             raise forbidden("no available position to exercise", symbol=held.symbol)
-        if means.exercisable(self.book, contract, qty) < qty:
+        if means.exercisable(self._desk, contract, qty) < qty:
             raise self._short_of_means(contract, qty)
+        way, usd = exercise(contract, qty), means.cash_moved(contract, qty)
+        if guard.is_harmful(self._desk, moved(self.book, way, usd)):
+            raise forbidden("account not eligible to trade uncovered option contracts")
         if self.switches.exercise_posts is ExercisePosts.NIGHT:
             self.book.exercising[held.symbol] = self.book.exercising.get(held.symbol, 0) + qty
         else:
@@ -146,13 +155,17 @@ class BackOffice:
         self._check_hours(now, late)
         if self.book.exercising.get(held.symbol, 0) >= held.qty:
             raise forbidden("no available position", symbol=held.symbol)
-        self.book.not_exercising.add(held.symbol)
+        if held.symbol not in self.book.not_exercising:
+            then = replace(self.book, not_exercising=self.book.not_exercising | {held.symbol})
+            if guard.is_harmful(self._desk, then):
+                raise forbidden("account not eligible to trade uncovered option contracts")
+            self.book.not_exercising.add(held.symbol)
 
     def _long(self, name: str) -> tuple[Position, Contract]:
         held = self.book.position(name)
         if held is None:
-            known = self.market.contract(name, self.sessions.all[0].open)
-            if (known is None and is_option_symbol(name)) or "-" in name:
+            known = self.market.contract(name, self._desk.now)
+            if known is not None or "-" in name:
                 raise forbidden("no available position to exercise", symbol=name)
             raise unprocessable(f"invalid symbol: {name}")
         if held.contract is None:
@@ -169,17 +182,17 @@ class BackOffice:
                 "exercise requests are not accepted between the market close and midnight"
             )
 
-    def _short_of_means(self, contract: Contract, qty: int) -> Refusal:
+    def _short_of_means(self, contract: Contract, qty: Decimal) -> Refusal:
         if contract.right == "put":
             return forbidden(
                 "insufficient underlying qty available to exercise",
-                available_qty=str(max(self.book.qty(contract.underlying), 0)),
-                required_qty=str(-means.shares_moved(contract, qty)),
+                available_qty=plain(available(self.book, contract.underlying, sold=True)),
+                required_qty=plain(-means.shares_moved(contract, qty)),
                 symbol=contract.underlying,
             )
         return forbidden(
             "insufficient buying power to exercise",
-            buying_power=plain(max(self.book.cash, Decimal(0))),
+            buying_power=plain(max(min(self.book.cash, self._desk.figures().left), Decimal(0))),
             cost_basis=plain(-means.cash_moved(contract, qty)),
         )
 
@@ -190,15 +203,15 @@ class BackOffice:
         self.book.to_be_assigned[symbol] = self.book.to_be_assigned.get(symbol, 0) + qty
 
     def book_by_hand(
-        self, symbol: str, contract: Contract | None, qty: int, price: Decimal, now: int
+        self, symbol: str, contract: Contract | None, qty: Decimal, price: Decimal, now: int
     ) -> Activity:
         """Contracts or shares in (qty > 0) or out against cash, with a row to be read at once."""
-        net = -price * qty * (SHARES if contract is not None else 1)
+        net = -trade_usd(price, qty, is_option=contract is not None)
         self.book.cash += net
         self.book.hold(symbol, contract, qty, price)
         day = self.sessions.current_or_next(now).day
         row = self._clerk(day, now).write(
-            "JNLS", symbol, qty=Decimal(qty), price=price, net_usd=net, description="Journal"
+            "JNLS", symbol, qty=qty, price=price, net_usd=net, description="Journal"
         )
         self.book.activities[-1] = replace(row, at=now, readable_at=now)
         return self.book.activities[-1]

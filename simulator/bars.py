@@ -1,10 +1,12 @@
 """Bars of any length out of shorter ones, and prices adjusted for what happened since."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import groupby
+from math import prod
 from typing import Final
 
 from simulator.filters import BadQuery
@@ -73,12 +75,11 @@ def parse_timeframe(text: str) -> Timeframe:
     return Timeframe(kind=kind, count=int(found.group(1)))
 
 
-def grouped(bars: Sequence[Bar], timeframe: Timeframe) -> list[Bar]:
-    """Every bar of the length asked for that holds at least one of `bars`, in their order."""
-    groups: dict[int, list[Bar]] = {}
-    for bar in bars:
-        groups.setdefault(timeframe.begin(bar.at), []).append(bar)
-    return [_joined(at, group) for at, group in groups.items()]
+def grouped(bars: Iterable[Bar], timeframe: Timeframe) -> Iterator[Bar]:
+    """Every bar of the length asked for that holds at least one of `bars`, as they come: oldest
+    first, or newest first."""
+    for at, group in groupby(bars, lambda bar: timeframe.begin(bar.at)):
+        yield _joined(at, sorted(group, key=lambda bar: bar.at))
 
 
 def _joined(at: int, group: Sequence[Bar]) -> Bar:
@@ -101,32 +102,36 @@ def parse_adjustment(text: str) -> frozenset[str]:
     return frozenset(words - {"raw"})
 
 
-def adjusted(bars: list[Bar], actions: Sequence[Action], kinds: frozenset[str]) -> list[Bar]:
+def adjusted(
+    bars: Sequence[Bar], actions: Sequence[Action], kinds: frozenset[str], days: Sequence[Bar]
+) -> list[Bar]:
     """Bars from before an ex-day as if the action had been in force.
 
-    A spin-off changes nothing: what the new share was worth is not known here.
+    `days` are the unadjusted bars of all days: a dividend counts as a part of the close before it,
+    whatever stretch is asked for. A spin-off changes nothing: what the new share was worth is not
+    known here.
     """
-    for action in actions:
-        ex = new_york_moment(action.ex_day, 0, 0)
-        before = [bar for bar in bars if bar.at < ex]
-        change = _change(action, before, kinds)
-        if change is not None:
-            bars = [change(bar) if bar.at < ex else bar for bar in bars]
-    return bars
+    changes = [
+        (new_york_moment(action.ex_day, 0, 0), *_change(action, days, kinds)) for action in actions
+    ]
+    found = []
+    for bar in bars:
+        later = [(price, volume) for ex, price, volume in changes if bar.at < ex]
+        price = prod(price for price, _ in later)
+        volume = prod(volume for _, volume in later)
+        found.append(_scaled(bar, price, volume) if later else bar)
+    return found
 
 
-def _change(
-    action: Action, before: Sequence[Bar], kinds: frozenset[str]
-) -> Callable[[Bar], Bar] | None:
+def _change(action: Action, days: Sequence[Bar], kinds: frozenset[str]) -> tuple[float, float]:
+    """What an action multiplies earlier prices and volumes by."""
     rate = float(action.rate)
-    if not before or rate <= 0:
-        return None
-    if action.kind == "split" and kinds & {"split", "all"}:
-        return lambda bar: _scaled(bar, 1 / rate, rate)
-    if action.kind == "cash dividend" and kinds & {"dividend", "all"}:
-        factor = max(1 - rate / before[-1].close, 0.0)
-        return lambda bar: _scaled(bar, factor, 1.0)
-    return None
+    if action.kind == "split" and kinds & {"split", "all"} and rate > 0:
+        return 1 / rate, rate
+    before = [bar for bar in days if new_york_day(bar.at) < action.ex_day]
+    if action.kind == "cash dividend" and kinds & {"dividend", "all"} and before:
+        return max(1 - rate / before[-1].close, 0.0), 1.0
+    return 1.0, 1.0
 
 
 def _scaled(bar: Bar, price: float, volume: float) -> Bar:

@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID, uuid5
 
+from simulator.bonds import Bond
 from simulator.margin import Lot
 from simulator.states import FINAL
 from simulator.symbols import Contract, account_id, asset_id
@@ -28,12 +29,13 @@ class Order:
     side: str = ""
     intent: str | None = None
     time_in_force: str = "day"
-    qty: int
+    qty: Decimal
     ratio: int | None = None  # legs only
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     trail_price: Decimal | None = None
     trail_percent: Decimal | None = None
+    notional: Decimal | None = None  # USD; the qty follows from the price of the fill
     hwm: Decimal | None = None  # the best price a trailing stop has seen
     is_triggered: bool = False  # a stop that has become a market or limit order
     extended_hours: bool = False
@@ -48,7 +50,7 @@ class Order:
     replaced_at: int | None = None
     replaces: str | None = None
     replaced_by: str | None = None
-    filled_qty: int = 0
+    filled_qty: Decimal = Decimal(0)
     filled_usd: Decimal = Decimal(0)  # price times quantity of all executions
     legs: tuple["Order", ...] = ()
     required_usd: Decimal = Decimal(0)  # buying power held while it works
@@ -57,13 +59,21 @@ class Order:
     status_before: str = ""
     successor: "Order | None" = None
     is_waiting: bool = False  # for the order that it is to replace
+    closes: bool = False  # it takes from what was held when it was sent, shares too
+    is_brokers: bool = False  # the broker's own: no client asked for it, and nothing stops it
+    bond: Bond | None = field(default=None, compare=False)
+
+    @property
+    def is_held(self) -> bool:
+        """Another order has to end before it works."""
+        return self.bond is not None and self.bond.holds(self)
 
     @property
     def is_open(self) -> bool:
         return self.status not in FINAL
 
     @property
-    def leaves(self) -> int:
+    def leaves(self) -> Decimal:
         """What is not filled yet."""
         return self.qty - self.filled_qty
 
@@ -76,7 +86,7 @@ class Order:
         """The orders that move positions: the legs, or itself."""
         return self.legs or (self,)
 
-    def signed_qty(self) -> int:
+    def signed_qty(self) -> Decimal:
         return self.qty if self.side == "buy" else -self.qty
 
 
@@ -86,7 +96,7 @@ class Position:
 
     symbol: str
     contract: Contract | None  # None for a stock
-    qty: int
+    qty: Decimal
     entry: Decimal
     mark: Decimal
 
@@ -117,14 +127,16 @@ class Activity:
     group_id: str | None = None
     side: str | None = None
     order_id: str | None = None
-    cum_qty: int = 0
-    leaves_qty: int = 0
+    cum_qty: Decimal = Decimal(0)
+    leaves_qty: Decimal = Decimal(0)
     readable_at: int = 0
     status: str = "executed"  # or correct, canceled
     sub_kind: str = ""
     description: str = ""
     shown_qty: Decimal | None = None  # where the row says another number than it moves
     per_share_usd: Decimal | None = None
+    entry_usd: Decimal | None = None  # at which it is held from now on, where that is no price
+    split_rate: Decimal | None = None  # new shares for one
 
     @property
     def counts(self) -> bool:
@@ -142,7 +154,7 @@ class Due:
     """A dividend that holders of an ex-day's morning get; negative shares pay it."""
 
     symbol: str
-    shares: int
+    shares: Decimal
     rate_usd: Decimal
     ex_day: date
     pay_day: date
@@ -152,7 +164,7 @@ class Due:
 class Configuration:
     """What the owner of an account may set."""
 
-    fractional_trading: bool = False
+    fractional_trading: bool = True
     max_margin_multiplier: str = "4"
     no_shorting: bool = False
     suspend_trade: bool = False
@@ -175,11 +187,13 @@ class Book:
     by_client_id: dict[str, Order] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     activities: list[Activity] = field(default_factory=list)
-    exercising: dict[str, int] = field(default_factory=dict)  # contracts, tonight
+    exercising: dict[str, Decimal] = field(default_factory=dict)  # contracts, tonight
     not_exercising: set[str] = field(default_factory=set)
     to_be_assigned: dict[str, int] = field(default_factory=dict)  # contracts, tonight
+    locked_until: dict[str, int] = field(default_factory=dict)  # by underlying, since an assignment
     dividends_due: list[Due] = field(default_factory=list)
     configuration: Configuration = field(default_factory=Configuration)
+    marked_at: int = -1  # when its positions were last given their prices
     _count: int = 0
 
     def new_id(self) -> str:
@@ -187,7 +201,7 @@ class Book:
         self._count += 1
         return str(uuid5(UUID(account_id(self.account)), str(self._count)))
 
-    def hold(self, symbol: str, contract: Contract | None, change: int, price: Decimal) -> None:
+    def hold(self, symbol: str, contract: Contract | None, change: Decimal, price: Decimal) -> None:
         """Add contracts or shares at a price; average entry, unchanged while closing."""
         held = self.positions.get(symbol)
         if held is None:
@@ -204,20 +218,9 @@ class Book:
             held.entry = price
         held.qty = after
 
-    def qty(self, symbol: str) -> int:
+    def qty(self, symbol: str) -> Decimal:
         held = self.positions.get(symbol)
-        return held.qty if held is not None else 0
-
-    def held_for_orders(self, symbol: str) -> int:
-        """What open closing orders and tonight's exercise would take away, as a number > 0."""
-        held = self.qty(symbol)
-        return self.exercising.get(symbol, 0) + sum(
-            leg.leaves
-            for order in self.working.values()
-            if not order.is_waiting
-            for leg in order.executed()
-            if leg.symbol == symbol and leg.signed_qty() * held < 0
-        )
+        return held.qty if held is not None else Decimal(0)
 
     def position(self, symbol_or_id: str) -> Position | None:
         by_symbol = self.positions.get(symbol_or_id)
@@ -228,6 +231,17 @@ class Book:
         )
 
 
-def lot_of(contract: Contract, qty: int) -> Lot:
+def trade_usd(price: Decimal, qty: Decimal, *, is_option: bool) -> Decimal:
+    """What a trade of so many costs, to the cent: only parts of a share cost less."""
+    return round(price * qty * (100 if is_option else 1), 2)
+
+
+def lot_of(contract: Contract, qty: Decimal) -> Lot:
     """A contract and a count as the margin rule sees them."""
-    return Lot(right=contract.right, strike=contract.strike, expiration=contract.last_day, qty=qty)
+    return Lot(
+        right=contract.right,
+        strike=contract.strike,
+        expiration=contract.last_day,
+        qty=qty,
+        size=contract.size,
+    )

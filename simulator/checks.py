@@ -1,15 +1,11 @@
 """Whether this account may send an order now. Every function refuses or says what it found."""
 
-from decimal import Decimal
-
-from simulator.accounting import options_maintenance, underlying_of
-from simulator.book import Book, lot_of
-from simulator.intake import LegAsk, OrderAsk
-from simulator.margin import SHARES, Lot, maintenance, uncovered, without_covered_calls
-from simulator.market import Market, quote_of
-from simulator.refusal import Refusal, forbidden, unprocessable
+from simulator.book import Book
+from simulator.intake import OrderAsk
+from simulator.market import Market
+from simulator.refusal import unprocessable
 from simulator.sessions import Session
-from simulator.symbols import Contract, asset_id, is_option_symbol, plain
+from simulator.symbols import Contract, is_option_symbol
 from simulator.times import MINUTE
 
 BROAD_ETFS = frozenset({"SPY", "QQQ", "IWM"})
@@ -37,6 +33,10 @@ def _contract(symbol: str, market: Market, session: Session, now: int) -> Contra
         raise unprocessable(f'contract "{symbol}" not found')
     if contract.last_day < session.day:
         raise unprocessable(f'contract "{symbol}" is expired')
+    if not contract.is_active:
+        raise unprocessable(f'contract "{symbol}" is not active')
+    if not contract.is_tradable:
+        raise unprocessable(f'contract "{symbol}" is not tradable')
     return contract
 
 
@@ -74,179 +74,3 @@ def check_cutoff(
         if now >= session.close - minutes * MINUTE:
             text = f'contract "{contract.symbol}" expires soon, unable to open new positions'
             raise unprocessable(text)
-
-
-def check_available(ask: OrderAsk, intents: tuple[str, ...], book: Book) -> None:
-    """What is closed must be held and not promised to another order."""
-    for leg, intent in zip(ask.legs, intents, strict=True):
-        wanted = leg.ratio * ask.qty
-        held = abs(book.qty(leg.symbol))
-        busy = book.held_for_orders(leg.symbol) + _shares_for_calls(leg, book)
-        available = max(held - busy, 0)
-        if intent.endswith("close") and wanted > available:
-            raise forbidden(
-                f"insufficient qty available for order "
-                f"(requested: {wanted}, available: {available})",
-                available=str(available),
-                existing_qty=str(held),
-                held_for_orders=str(busy),
-                symbol=leg.symbol,
-                related_orders=[
-                    order.id
-                    for order in book.working.values()
-                    if any(other.symbol == leg.symbol for other in order.executed())
-                ],
-            )
-
-
-def _shares_for_calls(leg: LegAsk, book: Book) -> int:
-    if is_option_symbol(leg.symbol) or leg.side == "buy":
-        return 0
-    return SHARES * max(uncovered(_held_lots(book, leg.symbol), "call"), 0)
-
-
-def check_cover(ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], book: Book) -> None:
-    """No order may leave a short contract without cover."""
-    naked = forbidden("account not eligible to trade uncovered option contracts")
-    legs = list(zip(ask.legs, contracts, intents, strict=True))
-    opening = any(intent == "sell_to_open" for intent in intents)
-    if ask.is_multileg and opening:
-        lots = order_lots(ask, contracts)
-        if uncovered(lots, "call") > 0 or uncovered(lots, "put") > 0:
-            raise naked
-    closing = [
-        lot_of(contract, _signed(leg, ask.qty))
-        for leg, contract, intent in legs
-        if contract is not None and intent.endswith("close")
-    ]
-    first = contracts[0]
-    if first is None or not closing:
-        return
-    before = _held_lots(book, first.underlying) + _lots_being_sold(book, first.underlying)
-    shares = book.qty(first.underlying)
-    if any(uncovered(_net(before + closing, shares), r) > max(uncovered(_net(before, shares), r), 0)
-           for r in ("call", "put")):  # fmt: skip
-        raise naked
-
-
-def _net(lots: list[Lot], shares: int) -> list[Lot]:
-    """One lot a contract, covered calls left out."""
-    total: dict[Lot, int] = {}
-    for lot in lots:
-        key = _resized(lot, 1)
-        total[key] = total.get(key, 0) + lot.qty
-    return without_covered_calls([_resized(key, qty) for key, qty in total.items() if qty], shares)
-
-
-def _resized(lot: Lot, qty: int) -> Lot:
-    return Lot(right=lot.right, strike=lot.strike, expiration=lot.expiration, qty=qty)
-
-
-def required_usd(
-    ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], book: Book, net: Decimal
-) -> Decimal:
-    """Buying power the order holds while it works. `net` is USD a share and unit, debit > 0."""
-    if all(intent.endswith("close") for intent in intents):
-        return Decimal(0)
-    first = contracts[0]
-    if first is None:
-        return abs(net) * ask.qty / 2
-    lots = order_lots(ask, contracts)
-    alone = maintenance(lots)
-    if not ask.is_multileg and lots[0].right == "call" and lots[0].qty < 0:
-        alone = Decimal(0)  # the shares stand for it
-    if any(intent.endswith("close") for intent in intents):
-        now_needed = options_maintenance(book, first.underlying)
-        after = maintenance(_net(_held_lots(book, first.underlying) + lots, 0))
-        alone = max(alone, after - now_needed)
-    return max(alone + net * SHARES * ask.qty, Decimal(0))
-
-
-def order_lots(ask: OrderAsk, contracts: Contracts) -> list[Lot]:
-    """The whole order as the margin rule sees it."""
-    return [
-        lot_of(contract, _signed(leg, ask.qty))
-        for leg, contract in zip(ask.legs, contracts, strict=True)
-        if contract is not None
-    ]
-
-
-def check_covered_call(
-    ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], book: Book
-) -> None:
-    """A single short call needs 100 free shares a contract."""
-    contract = contracts[0]
-    if ask.is_multileg or contract is None or contract.right != "call":
-        return
-    if intents[0] != "sell_to_open":
-        return
-    lots = _held_lots(book, contract.underlying) + _lots_being_sold(book, contract.underlying)
-    used = SHARES * max(uncovered(lots, "call"), 0) + book.held_for_orders(contract.underlying)
-    available = max(book.qty(contract.underlying) - used, 0)
-    needed = SHARES * ask.qty
-    if needed > available:
-        raise forbidden(
-            "insufficient underlying qty available for covered call "
-            f"(required: {needed}, available: {available})",
-            available_qty=str(available),
-            required_qty=str(needed),
-            symbol=contract.underlying,
-            underlying_asset_id=asset_id(contract.underlying),
-        )
-
-
-def check_buying_power(
-    ask: OrderAsk, contracts: Contracts, required: Decimal, available: Decimal
-) -> None:
-    """The documented refusals, by what is short of cash."""
-    if required <= available:
-        return
-    raise _short_of_cash(ask, contracts, plain(required), plain(available))
-
-
-def _short_of_cash(ask: OrderAsk, contracts: Contracts, need: str, have: str) -> Refusal:
-    shown = f"(required: {need}, available: {have})"
-    contract = contracts[0]
-    if contract is None:
-        return forbidden("insufficient buying power", buying_power=have, cost_basis=need)
-    if not ask.is_multileg and ask.legs[0].side == "sell":
-        return forbidden(
-            f"insufficient options buying power for cash-secured put {shown}",
-            buying_power=have,
-            required_options_buying_power=need,
-        )
-    return forbidden(
-        f"insufficient options buying power {shown}", options_buying_power=have, cost_basis=need
-    )
-
-
-def natural_net(ask: OrderAsk, market: Market, now: int) -> Decimal:
-    """The far side's price of a unit, debit positive; unquoted legs count nothing."""
-    total = Decimal(0)
-    for leg in ask.legs:
-        quote = quote_of(market, leg.symbol, now)
-        if quote is not None:
-            price = quote.ask if leg.side == "buy" else quote.bid
-            total += (price or Decimal(0)) * leg.ratio * (1 if leg.side == "buy" else -1)
-    return total
-
-
-def _signed(leg: LegAsk, units: int) -> int:
-    return leg.ratio * units * (1 if leg.side == "buy" else -1)
-
-
-def _held_lots(book: Book, underlying: str) -> list[Lot]:
-    held = [p for p in book.positions.values() if underlying_of(p) == underlying]
-    return [lot for position in held if (lot := position.lot()) is not None]
-
-
-def _lots_being_sold(book: Book, underlying: str) -> list[Lot]:
-    """Sales that are working, as if they were done."""
-    return [
-        lot_of(leg.contract, -leg.leaves)
-        for order in book.working.values()
-        if not order.is_waiting
-        and (not order.legs or all(leg.intent == "sell_to_close" for leg in order.legs))
-        for leg in order.executed()
-        if leg.contract is not None and leg.contract.underlying == underlying and leg.side == "sell"
-    ]

@@ -4,8 +4,8 @@ whoever reads only what is new does not see it."""
 from dataclasses import replace
 from decimal import Decimal
 
-from simulator.book import Activity, Book, Order, Position
-from simulator.symbols import is_option_symbol
+from simulator.book import Activity, Book, Order, Position, trade_usd
+from simulator.symbols import Contract, is_option_symbol
 
 ZERO = Decimal(0)
 
@@ -49,8 +49,8 @@ def _put(book: Book, place: int, done: Activity) -> Activity:
 
 def _cash(done: Activity) -> Decimal:
     """USD that a fill brought, or negative: took."""
-    shares = done.qty * (100 if is_option_symbol(done.symbol) else 1)
-    return (done.price or Decimal(0)) * shares * (-1 if done.side == "buy" else 1)
+    paid = trade_usd(done.price or ZERO, done.qty, is_option=is_option_symbol(done.symbol))
+    return -paid if done.side == "buy" else paid
 
 
 def _has_ended(book: Book, symbol: str) -> bool:
@@ -65,15 +65,30 @@ def _hold_again(book: Book, changed: Activity) -> None:
         account=book.account, cash_start=Decimal(0), cash=Decimal(0), equity_last=Decimal(0)
     )
     for row in book.activities:
-        if row.symbol == changed.symbol and row.counts and row.qty:
-            change = int(row.qty)
-            if row.kind == "FILL" and row.side != "buy":
-                change = -change
-            again.hold(row.symbol, contract, change, row.price or Decimal(0))
+        if row.symbol == changed.symbol and row.counts:
+            _replay(again, row, contract)
     held: Position | None = again.positions.get(changed.symbol)
     if held is not None:
         held.mark = before.mark if before is not None else held.mark
         book.positions[changed.symbol] = held
+
+
+def _replay(book: Book, row: Activity, contract: Contract | None) -> None:
+    """A row as it moved the position when it was written."""
+    held = book.positions.get(row.symbol)
+    price = row.price or ZERO
+    if row.kind == "SPLIT" and held is not None and row.split_rate is not None:
+        held.entry /= row.split_rate
+        price = held.entry
+    elif row.entry_usd is not None:
+        price = row.entry_usd
+    elif row.kind == "OPTRD" and row.net_usd is not None and row.qty:
+        price = abs(row.net_usd / row.qty)  # an adjusted contract's strike is for other shares
+    change = row.qty
+    if row.kind == "FILL" and row.side != "buy":
+        change = -change
+    if change:
+        book.hold(row.symbol, contract, change, price)
 
 
 def _order(book: Book, done: Activity) -> Order:
@@ -84,14 +99,26 @@ def _order(book: Book, done: Activity) -> Order:
 def _refigure(book: Book, leg: Order) -> None:
     """An order's filled qty and average from its rows, and its parent's."""
     rows = [row for row in book.activities if row.order_id == leg.id and row.counts]
-    leg.filled_qty = sum(int(row.qty) for row in rows)
+    parent = next((order for order in book.orders.values() if leg in order.legs), None)
+    order, left = parent or leg, (parent or leg).leaves
+    leg.filled_qty = sum((row.qty for row in rows), ZERO)
     paid = sum((row.qty * (row.price or Decimal(0)) for row in rows), Decimal(0))
     leg.filled_usd = paid
-    parent = next((order for order in book.orders.values() if leg in order.legs), None)
-    if parent is None:
-        return
-    parent.filled_qty = min(each.filled_qty // (each.ratio or 1) for each in parent.legs)
-    parent.filled_usd = parent.filled_qty * sum((_of_a_unit(each) for each in parent.legs), ZERO)
+    if parent is not None:
+        parent.filled_qty = min(each.filled_qty // (each.ratio or 1) for each in parent.legs)
+        parent.filled_usd = parent.filled_qty * sum(map(_of_a_unit, parent.legs), ZERO)
+    if order.is_open and left:
+        _work_again(order, left)
+
+
+def _work_again(order: Order, left: Decimal) -> None:
+    """What has been taken back is wanted once more, and paid for: `left` was, until now."""
+    order.required_usd = round(order.required_usd * order.leaves / left, 2)
+    if not order.filled_qty:
+        for each in (order, *order.legs):
+            each.status = "new" if each.status == "partially_filled" else each.status
+        if order.status_before == "partially_filled":
+            order.status_before = "new"
 
 
 def _of_a_unit(leg: Order) -> Decimal:

@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from simulator import matching, timetable
+from simulator import dividends, guard, matching, splits, timetable
 from simulator.accounting import figures
-from simulator.book import Order, Position
+from simulator.book import Position
 from simulator.intake import LegAsk, OrderAsk
 from simulator.sessions import Session
 from simulator.terms import Terms
-from simulator.times import new_york_day
 from simulator.timetable import Event
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def live_through(exchange: "Exchange", at: int) -> None:
     if Event.OPEN in events:
         cancel_what_is_adjusted(exchange, session)
         exchange.office.open(session)
-        cancel_what_is_gone(exchange)
+        guard.recheck(exchange)
     if session.is_open(at):
         exchange.match_all()
     for event in events:
@@ -32,7 +31,8 @@ def live_through(exchange: "Exchange", at: int) -> None:
             close(exchange, session)
         elif event is Event.NIGHT:
             exchange.office.night(session, at)
-            cancel_what_is_gone(exchange)
+            guard.recheck(exchange)
+    expire(exchange, at)
 
 
 def close(exchange: "Exchange", session: Session) -> None:
@@ -40,8 +40,7 @@ def close(exchange: "Exchange", session: Session) -> None:
     for order in list(exchange.book.working.values()):
         if order.time_in_force == "cls":
             matching.meet(exchange, order)
-        if order.is_open and new_york_day(order.expires_at) <= session.day:
-            exchange.end(order, "expired")
+    expire(exchange, session.close)
     # What ends today has no quote any more: the last moment before the close counts.
     equity = figures(exchange.book, exchange.market, session.close - 1).equity
     exchange.book.equity_last = equity
@@ -50,9 +49,9 @@ def close(exchange: "Exchange", session: Session) -> None:
 
 def sell_out(exchange: "Exchange", session: Session, *, broad: bool) -> None:
     """Ordinary market orders, after canceling what holds the contracts."""
-    for held in exchange.office.sell_out(session, exchange.now, broad=broad):
+    for held in exchange.office.sell_out(session, broad=broad):
         for order in list(exchange.book.working.values()):
-            if any(leg.symbol == held.symbol for leg in order.executed()):
+            if order.is_open and any(leg.symbol == held.symbol for leg in order.executed()):
                 exchange.end(order, "canceled")
         _close_out(exchange, held)
 
@@ -61,7 +60,6 @@ def _close_out(exchange: "Exchange", held: Position) -> None:
     side = "sell" if held.qty > 0 else "buy"
     ask = OrderAsk(
         client_order_id=None,
-        is_multileg=False,
         qty=abs(held.qty),
         terms=Terms(type="market", time_in_force="day"),
         legs=(LegAsk(symbol=held.symbol, ratio=1, side=side, intent=None),),
@@ -71,24 +69,22 @@ def _close_out(exchange: "Exchange", held: Position) -> None:
 
 
 def cancel_what_is_adjusted(exchange: "Exchange", session: Session) -> None:
-    """Orders in contracts that a split has made others of."""
+    """Orders in contracts and shares that a split has made others of."""
     if not exchange.book.working:
         return
+    last = exchange.sessions.before(session.day).day
+    split = dividends.actions_between(
+        exchange.market, splits.SPLIT, session.open, (last, session.day)
+    )
     gone = {change.old.symbol for change in exchange.market.adjustments(session.day)}
+    gone |= {action.symbol for action in split}
     for order in list(exchange.book.working.values()):
-        if any(leg.symbol in gone for leg in order.executed()):
+        if order.is_open and any(leg.symbol in gone for leg in order.executed()):
             exchange.end(order, "canceled")
 
 
-def cancel_what_is_gone(exchange: "Exchange") -> None:
-    """Orders that would close what the night has taken away."""
+def expire(exchange: "Exchange", by: int) -> None:
+    """Orders whose time is over."""
     for order in list(exchange.book.working.values()):
-        if any(_closes_too_much(exchange, leg) for leg in order.executed()):
-            exchange.end(order, "canceled")
-
-
-def _closes_too_much(exchange: "Exchange", leg: Order) -> bool:
-    if leg.intent is None or not leg.intent.endswith("close"):
-        return False
-    held = exchange.book.qty(leg.symbol)
-    return held * leg.signed_qty() >= 0 or abs(held) < leg.leaves
+        if order.is_open and order.expires_at <= by:
+            exchange.end(order, "expired")

@@ -1,19 +1,25 @@
 """What every request to the broker works on: the market, the account, the moment, and the moves of
 orders through their states."""
 
+from dataclasses import replace
 from decimal import Decimal
 
+from simulator import bonds
 from simulator.accounting import Figures, figures
 from simulator.book import Book, Order
 from simulator.disturbed import Disturbed
+from simulator.equity import History
 from simulator.faults import Faults
 from simulator.market import Market, Quote, quote_of
+from simulator.promises import available
 from simulator.refusal import not_found
 from simulator.sessions import Session, Sessions
-from simulator.states import ENDED_AT, check_move
+from simulator.states import ENDED_AT, FINAL, check_move
 from simulator.switches import Switches
 from simulator.tape import Tape
 from simulator.updates import Execution, Listener, Update, Watcher
+
+ENDED_BEFORE_REPLACED = FINAL - {"replaced"}
 
 
 class Desk:
@@ -31,7 +37,7 @@ class Desk:
     ) -> None:
         self.faults = Faults()
         self.faults.now = start
-        self.market: Market = Disturbed(market, self.faults)
+        self.market: Market = Disturbed(market, self.faults, sessions)
         self.tape = Tape(self.market, sessions)
         self.switches = switches or Switches()
         self.listeners: list[Listener] = []
@@ -39,6 +45,7 @@ class Desk:
         self.sessions = sessions
         self.now = start
         self.book = Book(account=account, cash_start=cash, cash=cash, equity_last=cash)
+        self.history = History()
         self.created_at = start
         self._stamp = start
 
@@ -64,6 +71,16 @@ class Desk:
 
     # Orders
 
+    def free(self, order: Order) -> Decimal:
+        """What an order may close, as if it and the one that waits for it held nothing."""
+        own = (order, order.successor)
+        working = {
+            key: each
+            for key, each in self.book.working.items()
+            if not any(each is mine for mine in own)
+        }
+        return available(replace(self.book, working=working), order.symbol)
+
     def find(self, order_id: str) -> Order:
         """An order or a leg by its id; Refusal when there is none."""
         order = self.book.orders.get(order_id)
@@ -81,11 +98,15 @@ class Desk:
         return order
 
     def add(self, order: Order) -> None:
-        """From now on it can be read, and it holds its buying power."""
-        self.book.orders[order.id] = order
-        self.book.working[order.id] = order
-        self.book.by_client_id[order.client_order_id] = order
-        self.tell(order.status, order)
+        """From now on it can be read with what is bound to it, and it holds its buying power."""
+        group = (order,) if order.bond is None else order.bond.chain
+        for each in group:
+            self.book.orders[each.id] = each
+            self.book.working[each.id] = each
+            for named in (each, *each.legs):
+                self.book.by_client_id[named.client_order_id] = named
+        for each in group:
+            self.tell(each.status, each)
 
     def set_status(self, order: Order, status: str) -> None:
         """Of the order and its legs, which move together; IllegalMove when it cannot be."""
@@ -103,11 +124,15 @@ class Desk:
         update = Update(event=event, order=order, at=order.updated_at, executions=executions)
         for listener in self.listeners:
             listener(update)
+        bonds.follow(self, order)
 
     def move(self, order: Order, status: str) -> None:
         """To a status that is told by its own name."""
         self.set_status(order, status)
         self.tell(status, order)
+        waiting = order.successor
+        if status in ENDED_BEFORE_REPLACED and waiting is not None and waiting.is_open:
+            self.move(waiting, "rejected")  # what it was to replace has ended first
 
     def end(self, order: Order, status: str) -> None:
         """To a final status: it works no more."""

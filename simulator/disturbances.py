@@ -12,6 +12,7 @@ from simulator.market import Chain
 from simulator.symbols import is_option_symbol
 
 Rows = NDArray[np.intp]
+COLUMNS = ("at", "bid", "ask", "bid_size", "ask_size")
 WILD = 1e308  # twice of it is infinite
 
 
@@ -22,6 +23,26 @@ def disturb(chain: Chain, gap: float, faults: Sequence[Fault]) -> Chain:
     for fault in faults:
         chain = CHANGES[fault.kind](chain, _rows(chain, fault))
     return chain
+
+
+def with_older(chain: Chain, older: Chain | None, symbol: str) -> Chain:
+    """One contract quoted as in an older chain; not at all when it was not."""
+    row = chain.rows.get(symbol)
+    if row is None:
+        return chain
+    was = None if older is None else older.rows.get(symbol)
+    if older is None or was is None:
+        return _missing(chain, np.array([row], dtype=np.intp))
+    columns = {name: getattr(chain, name).copy() for name in COLUMNS}
+    for name, column in columns.items():
+        column[row] = getattr(older, name)[was]
+    if chain.vol is not None and older.vol is not None:
+        columns["vol"] = chain.vol.copy()
+        columns["vol"][row] = older.vol[was]
+    greeks = {name: column.copy() for name, column in chain.greeks.items()}
+    for name, column in greeks.items():
+        column[row] = older.greeks[name][was]
+    return replace(chain, **columns, greeks=greeks)
 
 
 def _rows(chain: Chain, fault: Fault) -> Rows:

@@ -1,7 +1,6 @@
 """Cash dividends of shares that are held. A paper account gets none."""
 
 from datetime import date, timedelta
-from decimal import Decimal
 
 from simulator.book import Book, Due
 from simulator.market import Action, Market
@@ -53,7 +52,7 @@ def pay(clerk: Clerk) -> None:
             "DIV",
             due.symbol,
             net_usd=net,
-            shown_qty=Decimal(due.shares),
+            shown_qty=due.shares,
             per_share_usd=due.rate_usd,
             description=f"Cash DIV @ {due.rate_usd}, ex-date {due.ex_day}",
         )

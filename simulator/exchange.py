@@ -6,16 +6,13 @@ clock, no randomness of its own.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import cached_property
 
-from simulator import corrections, days, matching, pending, placing, timetable
+from simulator import corrections, days, guard, matching, pending, placing, timetable
 from simulator.back_office import BackOffice
 from simulator.book import Activity, Order
 from simulator.desk import Desk
-from simulator.equity import History
 from simulator.intake import OrderAsk, parse
-from simulator.market import Market
-from simulator.sessions import Sessions
-from simulator.switches import Switches
 from simulator.symbols import Contract
 from simulator.times import MINUTE, utc
 
@@ -27,21 +24,10 @@ class ClockError(ValueError):
 class Exchange(Desk):
     """`place` answers with the order as accepted; `route` then lets it meet the market."""
 
-    def __init__(
-        self,
-        market: Market,
-        sessions: Sessions,
-        *,
-        account: str,
-        cash: Decimal,
-        start: int,
-        switches: Switches | None = None,
-    ) -> None:
-        super().__init__(
-            market, sessions, account=account, cash=cash, start=start, switches=switches
-        )
-        self.office = BackOffice(self)
-        self.history = History()
+    @cached_property
+    def office(self) -> BackOffice:
+        """What the broker does by itself."""
+        return BackOffice(self)
 
     # The clock
 
@@ -67,6 +53,9 @@ class Exchange(Desk):
 
     def _next_event(self, to: int) -> int | None:
         event = timetable.next_after(self.now, self.sessions, self.switches)
+        if self.book.working:
+            ends = (order.expires_at for order in self.book.working.values())
+            event = min([event, *(end for end in ends if end > self.now)])
         if self.book.working and self.is_open:
             event = min(event, (self.now // MINUTE + 1) * MINUTE)
         return event if event <= to else None
@@ -87,9 +76,11 @@ class Exchange(Desk):
         unchecked = placing.Admitted(
             ask=ask, contracts=contracts, intents=intents, required_usd=Decimal(0)
         )
-        return placing.make(self, unchecked)
+        made = placing.make(self, unchecked)
+        made.is_brokers = True
+        return made
 
-    def execute(self, order: Order, units: int, prices: Sequence[Decimal]) -> None:
+    def execute(self, order: Order, units: Decimal, prices: Sequence[Decimal]) -> None:
         """Trade some of an order at these prices, one a leg, whatever the market says."""
         matching.execute(self, order, units, prices)
 
@@ -125,14 +116,18 @@ class Exchange(Desk):
 
     def bust_fill(self, activity_id: str) -> Activity:
         """See corrections.bust."""
-        return corrections.bust(self.book, activity_id)
+        busted = corrections.bust(self.book, activity_id)
+        guard.recheck(self)
+        return busted
 
     def force_assignment(self, symbol: str, qty: int) -> None:
         """See BackOffice.force_assignment."""
         self.office.force_assignment(symbol, qty)
 
     def book_by_hand(
-        self, symbol: str, contract: Contract | None, qty: int, price: Decimal
+        self, symbol: str, contract: Contract | None, qty: Decimal, price: Decimal
     ) -> Activity:
         """See BackOffice.book_by_hand."""
-        return self.office.book_by_hand(symbol, contract, qty, price, self.now)
+        booked = self.office.book_by_hand(symbol, contract, qty, price, self.now)
+        guard.recheck(self)
+        return booked

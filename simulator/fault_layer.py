@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -221,7 +222,8 @@ async def _slow(call: Call, fault: Fault) -> None:
 
 
 async def _not_found(call: Call, fault: Fault) -> None:
-    name = str(call.scope["path"]).rpartition("/")[2]
+    asked = parse_qs(call.scope["query_string"].decode("latin-1")).get("client_order_id")
+    name = asked[0] if asked else str(call.scope["path"]).rpartition("/")[2]
     await call.say(404, {"code": 40410000, "message": f"order not found for {name}"})
 
 

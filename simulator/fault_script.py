@@ -2,44 +2,62 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
+from http import HTTPStatus
 from math import isfinite
 from pathlib import Path
 
+from simulator.fault_layer import ERRORS
 from simulator.faults import DEFAULTS, Fault, FaultKind, Faults
+from simulator.market import Market
+from simulator.symbols import is_option_symbol, root_of
 from simulator.times import parse_moment, rfc3339
 
 WORDS = ("method", "path", "symbol")
 COUNTS = ("skip", "times")
 MOMENTS = ("at", "until")
 KNOWN = ("kind", *WORDS, *COUNTS, *MOMENTS, "settings", "body")
+#: Settings that may have decimals.
+FRACTIONS = ("seconds", "percent", "price")
+#: Those of a gateway, and any with which a server may turn a connection down.
+STATUSES: Mapping[FaultKind, Sequence[int]] = {
+    FaultKind.ERROR_BEFORE: tuple(ERRORS),
+    FaultKind.ERROR_AFTER: tuple(ERRORS),
+    FaultKind.STREAM_REFUSE: tuple(int(status) for status in HTTPStatus if status >= 400),
+}
 COUNT_MAX = 1_000_000
 
 Json = dict[str, object]
 
 
 class BadFault(ValueError):
-    """A fault that cannot be read; the text says why."""
+    """A fault that cannot be read; the text says why, in one line."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(" ".join(text.split()))
 
 
-def read_faults(text: object, now: int) -> list[Fault]:
-    """One fault or a list of them; BadFault names the first that is wrong. `now` is from when on
-    a fault without a moment stands."""
+def read_faults(text: object, now: int, market: Market) -> list[Fault]:
+    """One fault or a list of them; BadFault names the first that is wrong. None stands earlier
+    than `now`, or for what the market does not list."""
     if isinstance(text, Mapping) and "faults" in text:
         text = text["faults"]
     given = text if isinstance(text, list) else [text]
-    return [_fault(one, now) for one in given]
+    faults = [_fault(one, now) for one in given]
+    for fault in faults:
+        _check(fault, now, market)
+    return faults
 
 
-def read_file(path: Path, now: int) -> list[Fault]:
+def read_file(path: Path, now: int, market: Market) -> list[Fault]:
     """From JSON, or from TOML with one [[faults]] each; BadFault when it cannot be read."""
     try:
         text = path.read_text()
         found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, ValueError, RecursionError) as problem:
         raise BadFault(f"{path}: {problem}") from None
-    return read_faults(found, now)
+    return read_faults(found, now, market)
 
 
 def _fault(given: object, now: int) -> Fault:
@@ -67,7 +85,7 @@ def _fault(given: object, now: int) -> Fault:
         symbol=words["symbol"],
         skip=counts["skip"],
         times=counts["times"],
-        at=now if at is None else at,
+        at=now if at is None else max(at, now),
         until=_moment(given, "until"),
         settings=_settings(kind, given.get("settings")),
         body=body,
@@ -98,11 +116,11 @@ def _settings(kind: FaultKind, given: object) -> dict[str, float]:
         return {}
     if not isinstance(given, Mapping):
         raise BadFault("settings must be an object of numbers")
-    known = DEFAULTS.get(kind)
+    known = DEFAULTS.get(kind, {})
     found: dict[str, float] = {}
     for name, value in given.items():
-        if known is not None and name not in known:
-            raise BadFault(f"{kind} has no setting {name}; it has {', '.join(known)}")
+        if name not in known:
+            raise BadFault(f"{kind} has no setting {name}; it has {', '.join(known) or 'none'}")
         found[str(name)] = _number(str(name), value)
     return found
 
@@ -115,6 +133,30 @@ def _number(name: str, value: object) -> float:
     if not isfinite(number) or abs(number) > COUNT_MAX:
         raise BadFault(f"the setting {name} must be a number of at most {COUNT_MAX}")
     return number
+
+
+def _check(fault: Fault, now: int, market: Market) -> None:
+    """BadFault for what could never fire, or not as it says."""
+    for name, value in fault.settings.items():
+        if name not in FRACTIONS and value != int(value):
+            raise BadFault(f"the setting {name} must be a whole number")
+    statuses = STATUSES.get(fault.kind, ())
+    if statuses and int(fault.setting("status")) not in statuses:
+        raise BadFault(f"{fault.kind} has a status of {', '.join(map(str, statuses))}")
+    if fault.symbol and not _is_listed(fault, now, market):
+        raise BadFault(f"there is no {fault.symbol} in this market")
+    is_last = fault.kind is FaultKind.STREAM_REORDER and fault.method == "FILL"
+    if is_last and not fault.setting("before_answer"):
+        raise BadFault("nothing overtakes a fill; with before_answer 1 it comes before its answer")
+
+
+def _is_listed(fault: Fault, now: int, market: Market) -> bool:
+    """Whether there is such a stock or contract; contracts of its stock may come until then."""
+    if not is_option_symbol(fault.symbol):
+        return fault.symbol in market.underlyings
+    if market.contract(fault.symbol, now) is not None:
+        return True
+    return fault.at > now and root_of(fault.symbol).rstrip("0123456789") in market.underlyings
 
 
 def shown(faults: Faults) -> Json:

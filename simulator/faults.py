@@ -6,10 +6,10 @@ the market last from a moment to a moment instead, and count once, when first me
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 
 class FaultKind(StrEnum):
@@ -78,14 +78,39 @@ class FaultKind(StrEnum):
     DUPLICATED = "duplicated", "F37 every n-th contract is listed twice"
     NO_GREEKS = "no_greeks", "F38 every n-th contract has no volatility and no Greeks"
     WILD_GREEKS = "wild_greeks", "F38 every n-th contract has Greeks beyond all reason"
+    INACTIVE = "inactive", "F39 contracts are not active: shown so, and no order is taken"
+    UNTRADABLE = "untradable", "F39 contracts are active and not tradable: no order is taken"
     HALT = "halt", "F39 the stock and its contracts stand still; nothing fills"
     GAP = "gap", "F40 the stock jumps by some percent, its contracts with it"
 
 
+#: Kinds that keep something from the client for so long.
+WAITS: Final = (
+    FaultKind.TIMEOUT_BEFORE,
+    FaultKind.TIMEOUT_AFTER,
+    FaultKind.ORDERS_LAG,
+    FaultKind.FILLS_LAG,
+    FaultKind.ACTIVITIES_LAG,
+    FaultKind.POSITIONS_LAG,
+    FaultKind.ACCOUNT_LAG,
+    FaultKind.LEGS_APART,
+)
+#: Kinds that are the quotes' own, in the order they are applied.
+ON_ROWS: Final = (
+    FaultKind.CROSSED,
+    FaultKind.LOCKED,
+    FaultKind.ZERO_BID,
+    FaultKind.ONE_SIDED,
+    FaultKind.NO_GREEKS,
+    FaultKind.WILD_GREEKS,
+    FaultKind.MISSING,
+)
+#: What these did stays in the history of prices when they are taken back.
+REMEMBERED: Final = (FaultKind.HALT, FaultKind.GAP)
 #: What a kind can be told, and what it takes when it is not told.
 DEFAULTS: Mapping[FaultKind, Mapping[str, float]] = {
-    FaultKind.TIMEOUT_BEFORE: {"seconds": 30},
-    FaultKind.TIMEOUT_AFTER: {"seconds": 30},
+    **{kind: {"seconds": 30} for kind in WAITS},
+    **{kind: {"every": 10} for kind in (*ON_ROWS, FaultKind.DUPLICATED)},
     FaultKind.ERROR_BEFORE: {"status": 500},
     FaultKind.ERROR_AFTER: {"status": 500},
     FaultKind.TOO_MANY: {"reset": 0, "plain": 0},
@@ -93,14 +118,8 @@ DEFAULTS: Mapping[FaultKind, Mapping[str, float]] = {
     FaultKind.WRONG_BODY: {"json": 0},
     FaultKind.ID_TAKEN: {"done": 0},
     FaultKind.SLOW: {"seconds": 20},
-    FaultKind.ORDERS_LAG: {"seconds": 30},
-    FaultKind.FILLS_LAG: {"seconds": 30},
-    FaultKind.ACTIVITIES_LAG: {"seconds": 30},
-    FaultKind.POSITIONS_LAG: {"seconds": 30},
-    FaultKind.ACCOUNT_LAG: {"seconds": 30},
     FaultKind.PARTIAL_FILLS: {"parts": 3},
     FaultKind.PARTIAL_CANCEL: {"units": 1},
-    FaultKind.LEGS_APART: {"seconds": 30},
     FaultKind.TRADE_CORRECTED: {"cents": 1},
     FaultKind.ASSIGNMENT: {"qty": 1},
     FaultKind.HAND_POSITION: {"qty": 1, "price": 0},
@@ -110,14 +129,6 @@ DEFAULTS: Mapping[FaultKind, Mapping[str, float]] = {
     FaultKind.STREAM_REFUSE: {"status": 429},
     FaultKind.CLOCK_SKEW: {"seconds": 5},
     FaultKind.STALE: {"seconds": 3600},
-    FaultKind.CROSSED: {"every": 10},
-    FaultKind.LOCKED: {"every": 10},
-    FaultKind.ZERO_BID: {"every": 10},
-    FaultKind.ONE_SIDED: {"every": 10},
-    FaultKind.MISSING: {"every": 10},
-    FaultKind.DUPLICATED: {"every": 10},
-    FaultKind.NO_GREEKS: {"every": 10},
-    FaultKind.WILD_GREEKS: {"every": 10},
     FaultKind.GAP: {"percent": -20},
 }
 
@@ -155,12 +166,17 @@ class Fault:
         return self.at <= now and (self.until is None or now < self.until)
 
 
+Fits = Callable[[Fault], bool]
+
+
 class Faults:
     """Those that are armed, oldest first, and how often each kind has fired."""
 
     def __init__(self) -> None:
         self.now = 0  # the exchange says how late it is
         self.armed: list[Fault] = []
+        self.ended: list[Fault] = []  # of those that are remembered
+        self.when_disarmed: list[Callable[[FaultKind | None], None]] = []
         self.fired: Counter[FaultKind] = Counter()
         self.failed: list[str] = []  # what was to happen and could not
         self.parts: dict[str, int] = {}  # by order: how many of its parts are still to come
@@ -169,21 +185,34 @@ class Faults:
         self.armed.append(fault)
 
     def disarm(self, kind: FaultKind | None = None) -> None:
-        """All of a kind, or all."""
-        self.armed = [fault for fault in self.armed if kind is not None and fault.kind != kind]
+        """All of a kind, or all. What is remembered has ended now."""
+        taken = [fault for fault in self.armed if kind in {None, fault.kind}]
+        self.armed = [fault for fault in self.armed if fault not in taken]
+        for fault in taken:
+            if fault.kind in REMEMBERED and fault.at < self.now:
+                fault.until = self.now if fault.until is None else min(fault.until, self.now)
+                self.ended.append(fault)
+        for tell in self.when_disarmed:
+            tell(kind)
 
-    def take(self, kind: FaultKind, method: str = "", path: str = "") -> Fault | None:
+    def take(
+        self, kind: FaultKind, method: str = "", path: str = "", fits: Fits | None = None
+    ) -> Fault | None:
         """The armed fault of this kind that now fires; None when nothing goes wrong."""
-        return self.take_any((kind,), method, path)
+        return self.take_any((kind,), method, path, fits)
 
     def take_any(
-        self, kinds: Collection[FaultKind], method: str = "", path: str = ""
+        self,
+        kinds: Collection[FaultKind],
+        method: str = "",
+        path: str = "",
+        fits: Fits | None = None,
     ) -> Fault | None:
         """The same among several kinds: one fires at most."""
         for fault in self.armed:
             if fault.kind not in kinds or not fault.meets(method, path):
                 continue
-            if not fault.lasts(self.now):
+            if not fault.lasts(self.now) or (fits is not None and not fits(fault)):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1

@@ -4,7 +4,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from simulator.times import parse_moment
 SUNDAY = 6
 SYMBOLS_MAX = 100  # contracts a request may name
 _STOCK = re.compile(r"^[A-Z][A-Z0-9]{0,9}([./-][A-Z0-9]{1,4})?$")
-YEAR_MAX = 2200
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2200, 12, 31)
 
 Item = TypeVar("Item")
 Query = Mapping[str, str]
@@ -30,7 +30,7 @@ def words(query: Query, key: str) -> list[str]:
 
 
 def is_true(query: Query, key: str) -> bool:
-    return query.get(key, "").lower() == "true"
+    return flag(query, key) is True
 
 
 def flag(query: Query, key: str) -> bool | None:
@@ -90,11 +90,10 @@ def choice(query: Query, key: str, allowed: Sequence[str], default: str) -> str:
 
 
 def day(query: Query, key: str) -> date | None:
-    """None when absent. A moment counts as its day."""
-    found = _read(query, key, lambda text: date.fromisoformat(text[:10]))
-    if found is not None and not 1970 <= found.year <= YEAR_MAX:
-        raise BadQuery(f"invalid {key}: {found}")
-    return found
+    """None when absent. A moment counts as its day, one that no calendar here reaches as the first
+    or the last: nothing is known there either."""
+    found = _read(query, key, lambda text: datetime.fromisoformat(text.replace(" ", "+")).date())
+    return None if found is None else min(max(found, FIRST_DAY), LAST_DAY)
 
 
 def moment(query: Query, key: str) -> int | None:
@@ -180,21 +179,29 @@ def next_weekend(today: date) -> date:
 def page(
     items: Sequence[Item], name_of: Callable[[Item], str], token: str | None, limit: int
 ) -> tuple[Sequence[Item], str | None]:
-    """One page of a list ordered by name, and the token of the next; None after the last.
+    """One page of a list ordered by contract, and the token of the next; None after the last.
 
-    A token is base64 of the last name of its page.
+    A token is base64 of the last contract of its page.
     """
-    after = _token_name(token)
+    after = read_token(token, is_option_symbol)
     rest = [item for item in items if name_of(item) > after] if after else items
     shown = rest[:limit]
-    more = len(rest) > limit
+    if len(rest) > limit and name_of(rest[limit]) == (last := name_of(shown[-1])):
+        # Copies of one contract stay together, for the token only names it.
+        earlier = [item for item in shown if name_of(item) != last]
+        shown = earlier or [item for item in rest if name_of(item) == last]
+    more = len(rest) > len(shown)
     return shown, b64encode(name_of(shown[-1]).encode()).decode() if more else None
 
 
-def _token_name(token: str | None) -> str:
+def read_token(token: str | None, is_ours: Callable[[str], object]) -> str:
+    """What a page token says, empty without one; BadQuery for one that its list never makes."""
     if not token:
         return ""
     try:
-        return b64decode(token, validate=True).decode()
+        told = b64decode(token, validate=True).decode()
     except ValueError:  # neither base64 nor text
-        raise BadQuery("invalid page_token") from None
+        told = ""
+    if not is_ours(told):
+        raise BadQuery("invalid page_token")
+    return told

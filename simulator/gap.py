@@ -5,8 +5,8 @@ With the same volatility by moneyness a price is homogeneous in stock and strike
 recorded chain can jump too, and what was free of arbitrage stays so.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 
@@ -22,23 +22,24 @@ def factor(percent: float) -> float:
     return max(1 + percent / 100, FACTOR_MIN)
 
 
-def moved_bars(bars: list[Bar], factor_at: Callable[[int], float]) -> list[Bar]:
-    """Every bar at its own moment's factor."""
-    found = []
-    for bar in bars:
-        by = factor_at(bar.at)
-        found.append(
-            bar
-            if by == 1
-            else replace(
-                bar,
-                open=round(bar.open * by, 4),
-                high=round(bar.high * by, 4),
-                low=round(bar.low * by, 4),
-                close=round(bar.close * by, 4),
-            )
-        )
-    return found
+def money(price: Decimal, by: float) -> Decimal:
+    """A price moved, in whole cents."""
+    return price if by == 1 else round(price * Decimal(str(by)), 2)
+
+
+def moved_bar(bar: Bar, first: float, last: float) -> Bar:
+    """A bar in which the stock's factor goes from `first` to `last`, at most once."""
+    if first == last == 1:
+        return bar
+    opened, closed = _moved(bar.open, first), _moved(bar.close, last)
+    seen = [opened, _moved(bar.open, last), closed]
+    if first == last:
+        seen += [_moved(bar.high, first), _moved(bar.low, first)]
+    return replace(bar, open=opened, high=max(seen), low=min(seen), close=closed)
+
+
+def _moved(price: float, by: float) -> float:
+    return float(money(Decimal(str(price)), by))
 
 
 def moved_chain(chain: Chain, by: float) -> Chain:
@@ -57,7 +58,15 @@ def moved_chain(chain: Chain, by: float) -> Chain:
             column[rows] = np.interp(at, strikes, chain.greeks[name][rows]) * grown
     bid = np.where(bid > 0, bid, np.nan)
     ask = np.where(ask > 0, ask, np.where(np.isnan(ask), np.nan, 0.01))
-    return replace(chain, bid=bid, ask=ask, vol=vol, greeks=greeks)
+    return replace(
+        chain,
+        bid=bid,
+        ask=ask,
+        bid_size=np.where(np.isnan(bid), 0, np.maximum(chain.bid_size, 1)),
+        ask_size=np.where(np.isnan(ask), 0, np.maximum(chain.ask_size, 1)),
+        vol=vol,
+        greeks=greeks,
+    )
 
 
 def _groups(chain: Chain) -> list[tuple[np.typing.NDArray[np.intp], Floats, float]]:

@@ -9,6 +9,7 @@ from simulator.exchange import Exchange
 from simulator.faults import Fault, FaultKind
 from simulator.market import quote_of
 from simulator.refusal import Refusal, bad_parameter, not_found, unprocessable
+from simulator.times import MINUTE
 
 #: These happen by themselves when their moment comes.
 BY_ITSELF: Final = (FaultKind.HAND_ORDER, FaultKind.HAND_POSITION, FaultKind.ASSIGNMENT)
@@ -27,10 +28,12 @@ def advance(exchange: Exchange, to: int) -> None:
 
 
 def do_due(exchange: Exchange) -> None:
-    """What cannot be done is noted and not tried again."""
+    """What cannot be done is noted and not tried again; what can comes again a minute later at the
+    soonest."""
     faults = exchange.faults
     faults.now = exchange.now
     while (fault := faults.take_any(BY_ITSELF)) is not None:
+        fault.at = exchange.now + MINUTE
         try:
             _do(exchange, fault)
         except Refusal as problem:
@@ -45,7 +48,7 @@ def _do(exchange: Exchange, fault: Fault) -> None:
         place_by_hand(exchange, fault.body)
     elif fault.kind is FaultKind.HAND_POSITION:
         price = Decimal(str(fault.setting("price")))
-        book_by_hand(exchange, fault.symbol, int(fault.setting("qty")), price)
+        book_by_hand(exchange, fault.symbol, Decimal(int(fault.setting("qty"))), price)
     else:
         assign(exchange, fault.symbol, int(fault.setting("qty")))
 
@@ -57,7 +60,7 @@ def place_by_hand(exchange: Exchange, body: object) -> Order:
     return order
 
 
-def book_by_hand(exchange: Exchange, symbol: str, qty: int, price: Decimal) -> None:
+def book_by_hand(exchange: Exchange, symbol: str, qty: Decimal, price: Decimal) -> None:
     """Contracts or shares in (qty > 0) or out of the account, against cash; no order, no event,
     an activity row. The price of 0 stands for the present middle."""
     if qty == 0 or abs(qty) > QTY_MAX or price < 0:

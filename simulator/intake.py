@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from math import gcd
+from unicodedata import category
 
-from simulator.refusal import bad_parameter, forbidden, malformed, unprocessable
+from simulator.exits import BOUND, parse_bound
+from simulator.refusal import bad_parameter, malformed, unprocessable
 from simulator.switches import Switches
 from simulator.symbols import is_option_symbol
-from simulator.terms import Kind, Terms, choice, number, parse_terms
+from simulator.terms import Body, Kind, Terms, choice, number, parse_terms
 
 CLIENT_ORDER_ID_CHARACTERS_MAX = 128
 QTY_MAX = 1_000_000
+DECIMALS_MAX = 9
 SIDES = ("buy", "sell")
 INTENTS = ("buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close")
-ORDER_CLASSES = ("simple", "mleg", "bracket", "oco", "oto")
+ORDER_CLASSES = ("simple", "mleg", *BOUND)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,10 +35,16 @@ class OrderAsk:
     """`terms.limit_price` is net per unit for several legs, negative for a credit."""
 
     client_order_id: str | None
-    is_multileg: bool
-    qty: int
+    order_class: str = "simple"
+    qty: Decimal
+    notional: Decimal | None = None  # USD; qty is what that may buy
     terms: Terms
     legs: tuple[LegAsk, ...]
+    bound: tuple[Terms, ...] = ()  # of the orders that are bound to it
+
+    @property
+    def is_multileg(self) -> bool:
+        return self.order_class == "mleg"
 
     @property
     def type(self) -> str:
@@ -55,29 +64,35 @@ def parse(body: object, switches: Switches) -> OrderAsk:
     if not isinstance(body, Mapping):
         raise malformed("request body must be a JSON object")
     order_class = choice(body, "order_class", ORDER_CLASSES, "simple")
-    is_multileg = order_class == "mleg"
-    legs = _legs(body) if is_multileg else (_single(body),)
+    legs = _legs(body) if order_class == "mleg" else (_single(body),)
     kind: Kind = "stock"
     if any(is_option_symbol(leg.symbol) for leg in legs):
-        kind = "mleg" if is_multileg else "option"
+        kind = "mleg" if order_class == "mleg" else "option"
     _check_class(body, order_class, kind)
-    qty = _qty(body, legs[0].symbol, kind)
+    qty, notional = _qty(body, kind)
+    terms: tuple[Terms, ...]
+    if order_class in BOUND:
+        terms = parse_bound(body, order_class, switches)
+    else:
+        terms = (parse_terms(body, kind, switches),)
     return OrderAsk(
         client_order_id=client_order_id(body),
-        is_multileg=is_multileg,
+        order_class=order_class,
         qty=qty,
-        terms=parse_terms(body, kind, switches),
+        notional=notional,
+        terms=terms[0],
         legs=legs,
+        bound=terms[1:],
     )
 
 
 def _check_class(body: Mapping[str, object], order_class: str, kind: Kind) -> None:
-    """Brackets and their like: never for contracts, and not simulated for shares."""
-    complex_keys = [key for key in ("take_profit", "stop_loss") if body.get(key) is not None]
-    if order_class in {"simple", "mleg"} and not complex_keys:
-        return
-    what = "options trading" if kind != "stock" else "stocks by this simulator"
-    raise unprocessable(f"complex orders not supported for {what}")
+    """Brackets and their like are for shares only, and exits for them only."""
+    has_exits = body.get("take_profit") is not None or body.get("stop_loss") is not None
+    if kind != "stock" and (order_class in BOUND or has_exits):
+        raise unprocessable("complex orders not supported for options trading")
+    if has_exits and order_class not in BOUND:
+        raise unprocessable("take_profit and stop_loss need order_class bracket, oco or oto")
 
 
 def _legs(body: Mapping[str, object]) -> tuple[LegAsk, ...]:
@@ -151,27 +166,47 @@ def client_order_id(body: Mapping[str, object]) -> str | None:
         raise bad_parameter("client_order_id must be a string")
     if len(given) > CLIENT_ORDER_ID_CHARACTERS_MAX:
         raise bad_parameter("client_order_id must be no more than 128 characters")
+    if any(category(letter) in {"Cc", "Cs"} for letter in given):
+        raise bad_parameter("client_order_id must be text without control characters")
     return given
 
 
-def _qty(body: Mapping[str, object], symbol: str, kind: Kind) -> int:
+def _qty(body: Body, kind: Kind) -> tuple[Decimal, Decimal | None]:
+    """How many; and how many USD, for which a quantity is found when there is a price."""
     if body.get("notional") is not None:
         if kind != "stock":
             raise unprocessable("notional not supported for options trading")
         if body.get("qty") is not None:
             raise bad_parameter("only one of qty or notional is accepted")
-        number(body["notional"], "notional")
-        raise _not_fractionable(symbol)
-    qty = number(body.get("qty"), "qty")
-    if qty <= 0:
-        raise bad_parameter("qty must be > 0")
-    if qty != qty.to_integral_value():
-        raise _not_fractionable(symbol) if kind == "stock" else unprocessable("qty must be integer")
+        notional = _positive(body, "notional")
+        _check_parts(body)
+        if body.get("type") != "market":
+            raise unprocessable("notional orders must be market orders")
+        return Decimal(0), notional
+    qty = _positive(body, "qty")
+    if qty % 1:
+        if kind != "stock":
+            raise unprocessable("qty must be integer")
+        _check_parts(body)
     if qty > QTY_MAX:
         raise unprocessable("qty is above the limit")
-    return int(qty)
+    return qty, None
 
 
-def _not_fractionable(symbol: str) -> Exception:
-    """No asset of this simulator is."""
-    return forbidden(f'asset "{symbol}" is not fractionable')
+def _positive(body: Body, key: str) -> Decimal:
+    found = number(body.get(key), key)
+    if found <= 0:
+        raise bad_parameter(f"{key} must be > 0")
+    if found != round(found, DECIMALS_MAX):
+        raise bad_parameter(f"{key} must have no more than {DECIMALS_MAX} decimals")
+    return found.normalize() + 0
+
+
+def _check_parts(body: Body) -> None:
+    """What may be asked of parts of a share."""
+    if body.get("time_in_force") != "day":
+        raise unprocessable("fractional orders must be DAY orders")
+    if body.get("order_class") not in {None, "", "simple"}:
+        raise unprocessable("fractional orders must be simple orders")
+    if body.get("type") == "trailing_stop":
+        raise unprocessable("fractional orders must not be trailing stop orders")

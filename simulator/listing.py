@@ -50,20 +50,33 @@ class Listing:
         self._first = first
         self._sessions = sessions
         self._closes = closes
+        self._adjusted: dict[date, list[Adjustment]] = {}
 
     def on(self, day: date) -> list[Contract]:
         """Ordered by symbol; splits count from their ex-day on."""
+        return self._on(day, expirations(self._profile, day, self._first, self._sessions))
+
+    def ending(self, day: date) -> list[Contract]:
+        """Those of `on` that end on the day itself."""
+        ends = expirations(self._profile, day, self._first, self._sessions)
+        return [c for c in self._on(day, [end for end in ends if end == day]) if c.last_day == day]
+
+    def _on(self, day: date, ends: list[date]) -> list[Contract]:
+        """New ones of some expirations only."""
         since = self._first
         found: dict[str, Contract] = {}
         for split in self._splits(day):
             found = {adjustment.new.symbol: adjustment.new for adjustment in self.adjusted(split)}
             since = split.ex_day
-        fresh = self._fresh(since, day)
+        fresh = self._fresh(since, day, ends)
         return sorted((fresh | found).values(), key=lambda contract: contract.symbol)
 
     def adjusted(self, split: Split) -> list[Adjustment]:
         """What a split does to everything that was listed the session before and lives on."""
-        return adjust_all(self.on(self._sessions.before(split.ex_day).day), split)
+        if split.ex_day not in self._adjusted:
+            listed = self.on(self._sessions.before(split.ex_day).day)
+            self._adjusted[split.ex_day] = adjust_all(listed, split)
+        return self._adjusted[split.ex_day]
 
     def splits_on(self, day: date) -> list[Split]:
         return [split for split in self._splits(day) if split.ex_day == day]
@@ -72,9 +85,8 @@ class Listing:
         splits = (s for s in self._profile.splits if self._first < s.ex_day <= day)
         return sorted(splits, key=lambda split: split.ex_day)
 
-    def _fresh(self, since: date, day: date) -> dict[str, Contract]:
+    def _fresh(self, since: date, day: date, ends: list[date]) -> dict[str, Contract]:
         """Strikes around the closes since the last split."""
-        ends = expirations(self._profile, day, self._first, self._sessions)
         listed = self._sessions.before(day).day
         made = contracts(self._profile, ends, listed, since, self._closes(since, day))
         return {contract.symbol: contract for contract in made}

@@ -67,6 +67,11 @@ class Chain:
             ask_size=int(self.ask_size[row]),
         )
 
+    def row_of(self, symbol: str) -> "Chain | None":
+        """That contract alone; None when it is not quoted."""
+        row = self.rows.get(symbol)
+        return None if row is None else self.only(np.arange(len(self.contracts)) == row)
+
     def only(self, keep: NDArray[np.bool_]) -> "Chain":
         """Those rows alone."""
         if keep.all():
@@ -154,8 +159,17 @@ class Market(Protocol):
     def chain(self, underlying: str, now: int) -> Chain | None:
         """None for an underlying this market does not have."""
 
+    def chain_of(self, contract: Contract, now: int) -> Chain | None:
+        """The row of one contract in `chain`, without pricing the others; None: not quoted."""
+
     def spot(self, underlying: str, now: int) -> tuple[int, Decimal] | None:
-        """When and what the stock last was; None before its first price."""
+        """When and what the stock last was, in today's shares; None before its first price."""
+
+    def quoted_at(self, underlying: str, now: int) -> int:
+        """The moment whose price the stock's quotes are about now."""
+
+    def moments(self, underlying: str, start: int, end: int) -> list[int]:
+        """When the stock had a new price in [start, end], in order."""
 
     def official_close(self, underlying: str, day: date) -> Decimal | None:
         """None when it is not known; asked at or after the close of that day."""
@@ -193,9 +207,15 @@ def quote_of(market: Market, symbol: str, now: int) -> Quote | None:
     if contract is not None:
         chain = market.chain(contract.underlying, now)
         return chain.quote(symbol) if chain is not None else None
-    spot = market.spot(symbol, now)
+    spot = market.spot(symbol, market.quoted_at(symbol, now))
     if spot is None:
         return None
     price = spot[1].quantize(Decimal("0.01"))
     cent = Decimal("0.01")
     return Quote(at=spot[0], bid=price - cent, ask=price + cent, bid_size=200, ask_size=200)
+
+
+def prices_of(market: Market, underlying: str, start: int, end: int) -> list[tuple[int, Decimal]]:
+    """Every price of a stock that began to stand in [start, end], and when."""
+    found = (market.spot(underlying, at) for at in market.moments(underlying, start, end))
+    return [spot for spot in found if spot is not None]

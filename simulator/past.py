@@ -5,6 +5,7 @@ import copy
 from decimal import Decimal
 from typing import Final
 
+from simulator.bonds import Bond
 from simulator.book import Book, Order
 from simulator.exchange import Exchange
 from simulator.faults import FaultKind, Faults
@@ -129,22 +130,38 @@ def _legs_apart(exchange: Exchange, nanoseconds: int) -> Exchange:
 def _unfill(order: Order, status: str) -> None:
     order.status = status
     order.filled_at = None
-    order.filled_qty = 0
+    order.filled_qty = Decimal(0)
     order.filled_usd = Decimal(0)
 
 
 def copied(book: Book) -> Book:
     """A book that further trading does not change."""
     twins = {id(order): _twin(order) for order in book.orders.values()}
+    _bind_twins(twins)
     made = copy.copy(book)
     made.orders = {key: twins[id(order)] for key, order in book.orders.items()}
     made.working = {key: twins.get(id(order), order) for key, order in book.working.items()}
+    legs = {
+        id(leg): twin
+        for order in book.orders.values()
+        for leg, twin in zip(order.legs, twins[id(order)].legs, strict=True)
+    }
+    twins |= legs
     made.by_client_id = {
         key: twins.get(id(order), order) for key, order in book.by_client_id.items()
     }
     made.positions = {key: copy.copy(held) for key, held in book.positions.items()}
     made.activities = list(book.activities)
     return made
+
+
+def _bind_twins(twins: dict[int, Order]) -> None:
+    bonds = {id(twin.bond): twin.bond for twin in twins.values() if twin.bond is not None}
+    for bond in bonds.values():
+        chain = [twins[id(order)] for order in bond.chain]
+        again = Bond(chain=chain, has_entry=bond.has_entry, is_over=bond.is_over)
+        for twin in chain:
+            twin.bond = again
 
 
 def _twin(order: Order) -> Order:

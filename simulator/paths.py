@@ -17,6 +17,7 @@ SESSIONS_PER_YEAR = 252
 REALISED_OF_IMPLIED = 0.85
 #: Scripted moves cannot push the vol past these.
 LOG_VOL_BOUNDS = (np.log(0.02), np.log(3.0))
+FIRST_TRADE = 100  # shares
 VOL_REVERSION = 0.08  # part of the gap to the long-run vol closed in a session
 
 
@@ -42,7 +43,10 @@ class Path:
         self._seed = seed
         self._sessions = sessions
         self._long_run = np.log(profile.vol)
-        self._paid = {d.ex_day: float(d.usd) for d in profile.all_dividends(sessions)}
+        self._paid: dict[date, float] = {}
+        for dividend in profile.all_dividends(sessions):
+            paid = self._paid.get(dividend.ex_day, 0.0)
+            self._paid[dividend.ex_day] = paid + float(dividend.usd)
         self._ratios = {s.ex_day: float(s.ratio) for s in profile.splits}
         self._halts = [pause.halt() for pause in profile.halts]
         before = [session for session in sessions.all if session.day < first]
@@ -91,6 +95,20 @@ class Path:
                 bars += [bar for bar in self._bars(session) if start <= bar.at < end]
         return bars
 
+    def moments(self, start: int, end: int) -> list[int]:
+        """The minutes in [start, end] with a price of their own."""
+        found: list[int] = []
+        for session in self._sessions.all[self._first :]:
+            if session.open > end:
+                break
+            if session.close >= start:
+                own = np.flatnonzero(
+                    (stands := self.walk(session).stands) == np.arange(len(stands))
+                )
+                at = session.open + own * MINUTE
+                found += at[(at >= start) & (at <= end)].tolist()
+        return found
+
     def daily(self, now: int) -> list[Bar]:
         """From the history to `now`."""
         bars = []
@@ -100,13 +118,14 @@ class Path:
             last = min((now - session.open) // MINUTE, (session.close - session.open) // MINUTE)
             walk = self.walk(session)
             seen = walk.price[walk.stands[: last + 1]]
-            bars.append(_bar(session.open, seen, 1000 * (last + 1)))
+            bars.append(_bar(session.open, seen, _volumes(walk)[:last]))
         return bars
 
     def _bars(self, session: Session) -> list[Bar]:
         walk = self.walk(session)
+        volumes = _volumes(walk)
         return [
-            _bar(session.open + k * MINUTE, walk.price[k : k + 2], 800 + (k * 37) % 400)
+            _bar(session.open + k * MINUTE, walk.price[k : k + 2], volumes[k : k + 1])
             for k in range(len(walk.price) - 1)
             if walk.stands[k] == k
         ]
@@ -166,13 +185,20 @@ class Path:
         self._last = round(self._last * factor, 2)
 
 
-def _bar(at: int, price: Floats, volume: int) -> Bar:
+def _volumes(walk: Walk) -> Integers:
+    """Of each minute, none in a halt."""
+    minutes = np.arange(len(walk.price) - 1)
+    return np.where(walk.stands[:-1] == minutes, 800 + minutes * 37 % 400, 0)
+
+
+def _bar(at: int, price: Floats, volumes: Integers) -> Bar:
+    """Of minutes with these volumes; a day that has just opened has its first trade."""
     return Bar(
         at=at,
         open=float(price[0]),
         high=float(price.max()),
         low=float(price.min()),
         close=float(price[-1]),
-        volume=volume,
-        trades=volume // 8,
+        volume=max(int(volumes.sum()), FIRST_TRADE),
+        trades=max(int((volumes // 8).sum()), 1),
     )

@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import replace as changed
+from decimal import Decimal
 
-from simulator import placing, tricks
+from simulator import bonds, exits, guard, placing, tricks
 from simulator.book import Book, Order
 from simulator.desk import Desk
-from simulator.intake import client_order_id, parse
+from simulator.intake import OrderAsk, client_order_id, parse
 from simulator.matching import arrive, execute
 from simulator.refusal import malformed, unprocessable
 from simulator.switches import MultilegReplace
 from simulator.symbols import plain
-from simulator.terms import PRICE_KEYS, number
+from simulator.terms import PRICE_KEYS, Body, number
 from simulator.times import MINUTE
 
-REPLACEABLE = frozenset({"new", "partially_filled"})
+REPLACEABLE = frozenset({"held", "new", "partially_filled"})
 CHANGES = ("qty", "time_in_force", "limit_price", "stop_price", "trail")
 
 
@@ -28,9 +29,10 @@ def cancel(desk: Desk, order_id: str) -> None:
     if order.is_waiting:  # not at the market yet: nothing can win, and the old order goes on
         desk.end(order, "canceled")
         return
-    won = tricks.late_fill(desk.faults, order, desk.market, desk.now) if desk.is_open else None
+    can_win = desk.is_open and not order.is_held
+    won = tricks.late_fill(desk.faults, order, desk.market, desk.now) if can_win else None
     _suspend(desk, order, "pending_cancel")
-    if won is not None:
+    if won is not None and guard.allowed(desk, order, order.leaves, won) == order.leaves:
         execute(desk, order, order.leaves, won)
     settle(desk, order)
 
@@ -41,17 +43,37 @@ def replace(desk: Desk, order_id: str, body: object) -> Order:
     _check_replaceable(desk, old)
     if not isinstance(body, Mapping):
         raise malformed("request body must be a JSON object")
+    if old.notional is not None:
+        raise unprocessable("notional orders cannot be replaced")
     ask = parse(_merged(old, body), desk.switches)
     if ask.qty <= old.filled_qty:
         raise unprocessable("qty must exceed filled_qty")
     if not desk.switches.replace_forgets_fills:
         ask = changed(ask, qty=ask.qty - old.filled_qty)
-    admitted = placing.admit(desk, ask, _book_without(desk, old), freed_usd=old.required_usd)
-    new = placing.make(desk, admitted)
+    new = placing.make(desk, _admit(desk, old, ask, body))
     new.replaces, new.is_waiting, old.successor = old.id, True, new
+    new.status = "held" if old.is_held else new.status
     _suspend(desk, old, "pending_replace")
     desk.add(new)
     return new
+
+
+def _admit(desk: Desk, old: Order, ask: OrderAsk, body: Body) -> placing.Admitted:
+    """Exits hold no buying power and nothing that others could have: only prices are looked at."""
+    bond = old.bond
+    if bond is None:
+        return placing.admit(desk, ask, _book_without(desk, old), freed_usd=old.required_usd)
+    if any(body.get(key) is not None for key in CHANGES if key not in PRICE_KEYS):
+        raise unprocessable(f"only prices of {old.order_class} orders can be replaced")
+    chain = [ask.terms if each is old else each for each in bond.chain if each.is_open]
+    opens = bond.has_entry and bond.chain[0].is_open
+    base = chain[0].limit_price if opens else None
+    exits.check_prices(bond.exits()[0].side, base, chain[opens:])
+    ask = changed(ask, order_class=old.order_class)
+    if opens and old is bond.chain[0]:
+        return placing.admit(desk, ask, _book_without(desk, old), freed_usd=old.required_usd)
+    placing.check_name(desk, ask)
+    return placing.Admitted(ask=ask, contracts=(None,), intents=("",), required_usd=Decimal(0))
 
 
 def settle(desk: Desk, order: Order) -> None:
@@ -73,9 +95,12 @@ def _succeed(desk: Desk, old: Order) -> None:
         desk.set_status(old, old.status_before)
         desk.tell("order_replace_rejected", old)
         return
+    bonds.swap(old, new)
     old.replaced_by = new.id
     desk.move(old, "replaced")
     new.is_waiting = False
+    if new.status == "held" and not new.is_held:
+        desk.move(new, "new")
     if desk.is_open and new.status == "pending_new":
         arrive(desk, new)
 
@@ -132,15 +157,14 @@ def _as_asked(old: Order) -> dict[str, object]:
     if old.type == "trailing_stop":
         prices["stop_price"] = None  # it made that itself
     shown: dict[str, object] = {
-        "order_class": old.order_class,
         "type": old.type,
         "time_in_force": old.time_in_force,
         "extended_hours": old.extended_hours,
-        "qty": str(old.qty),
+        "qty": plain(old.qty),
     } | {key: plain(price) for key, price in prices.items() if price is not None}
     if not old.legs:
         return shown | {"symbol": old.symbol, "side": old.side, "position_intent": old.intent}
-    return shown | {"legs": [_leg_as_asked(leg) for leg in old.legs]}
+    return shown | {"order_class": "mleg", "legs": [_leg_as_asked(leg) for leg in old.legs]}
 
 
 def _leg_as_asked(leg: Order) -> dict[str, object]:

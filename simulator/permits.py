@@ -1,16 +1,35 @@
 """What the account is not allowed to ask for, whatever its money: levels, its own configuration,
-orders that cross each other, rolls that can be read two ways."""
+orders that cross each other, rolls that can be read two ways, an assignment's morning after."""
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
 
 from simulator.book import Book, Order
+from simulator.checks import Contracts
 from simulator.intake import OrderAsk
+from simulator.promises import promised
 from simulator.refusal import Refusal, forbidden, unprocessable
 from simulator.switches import Switches
+from simulator.symbols import Contract
 
 LONG_LEVEL = 2
 SPREAD_LEVEL = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
+    """Of contracts whose last day is `day`; 0 is none."""
+
+    day: date
+    contracts_max: int
+
+    def counts(self, contract: Contract | None) -> bool:
+        return self.contracts_max > 0 and contract is not None and contract.last_day == self.day
+
+    def is_opened(self, contract: Contract | None, intent: str | None) -> bool:
+        return self.counts(contract) and (intent or "").endswith("open")
 
 
 def options_level(book: Book, switches: Switches) -> int:
@@ -56,13 +75,46 @@ def check_rolls(ask: OrderAsk, intents: tuple[str, ...], rights: Iterable[str]) 
         raise unprocessable("rolling contracts ambiguous")
 
 
+def check_assignment_lock(ask: OrderAsk, underlying: str, book: Book, now: int) -> None:
+    """From an assignment until its row is made the last long contracts of the underlying stay."""
+    if now >= book.locked_until.get(underlying, now):
+        return
+    sold = {leg.symbol: leg.ratio * ask.qty for leg in ask.legs if leg.side == "sell"}
+    free = {
+        held.symbol: held.qty - promised(book, held.symbol)
+        for held in book.positions.values()
+        if held.qty > 0 and held.contract is not None and held.contract.underlying == underlying
+    }
+    if sold.keys() & free.keys() and all(sold.get(name, 0) >= left for name, left in free.items()):
+        raise forbidden(f"active assignment lock on {underlying}, cannot close all long options")
+
+
+def check_expiring_today(
+    ask: OrderAsk, contracts: Contracts, intents: tuple[str, ...], book: Book, limit: Limit
+) -> None:
+    """Contracts that end today: what is opened beside what is held and what still may open."""
+    asked = zip(ask.legs, contracts, intents, strict=True)
+    wanted = sum(leg.ratio * ask.qty for leg, c, intent in asked if limit.is_opened(c, intent))
+    if not wanted:
+        return
+    works = [leg for order in book.working.values() for leg in order.executed()]
+    held = sum(abs(p.qty) for p in book.positions.values() if limit.counts(p.contract)) + sum(
+        leg.leaves for leg in works if limit.is_opened(leg.contract, leg.intent)
+    )
+    if wanted + held > limit.contracts_max:
+        raise forbidden(
+            "exceeded account limit for contracts expiring today "
+            f"(requested: {wanted}, held+open: {held}, limit: {limit.contracts_max})"
+        )
+
+
 def check_wash_trade(ask: OrderAsk, book: Book, switches: Switches) -> None:
     """No single order may meet another of the same account."""
-    if ask.is_multileg or (ask.is_option and not switches.option_wash_check):
+    if ask.is_multileg or ask.bound or (ask.is_option and not switches.option_wash_check):
         return
     leg = ask.legs[0]
     for order in book.working.values():
-        if order.legs or order.is_waiting or order.symbol != leg.symbol or order.side == leg.side:
+        if order.legs or order.is_held or order.symbol != leg.symbol or order.side == leg.side:
             continue
         if reason := _crossing(ask, order):
             raise _wash_trade(order, reason)

@@ -47,7 +47,9 @@ def portfolio_history(exchange: Exchange, query: Query, _: str) -> Json:
     resets = choice(query, "pnl_reset", ("per_day", "no_reset"), "per_day") == "per_day"
     shown = windows(exchange, span, _reporting(query))
     equity = [_equity(exchange, min(window.end, exchange.now)) for window in shown]
-    base = _equity(exchange, shown[0].start) if shown else exchange.book.cash_start
+    base = exchange.book.cash_start
+    if shown:
+        base = _equity(exchange, _last_close(exchange, shown[0].day))
     bases = [base] * len(shown)
     if resets and span.timeframe != "1D":
         opened = {w.day: _equity(exchange, _last_close(exchange, w.day)) for w in shown}
@@ -88,6 +90,8 @@ def _span(exchange: Exchange, query: Query) -> Span:
         raise unprocessable("start must be before end")
     first = new_york_day(start)
     days = (last - first).days + 1
+    if (query.get("period") or "").endswith("D"):
+        days = len(exchange.sessions.between(first, last))
     return Span(first=first, last=last, start=start, end=end, timeframe=_timeframe(query, days))
 
 

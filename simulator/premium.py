@@ -20,6 +20,8 @@ from simulator.times import MINUTE
 NODE_SHARE = 0.005
 NODES_MIN = 5
 NODES_MAX = 25
+#: Below it what a value lies above exercise is the table's noise; where it is none it is above.
+DUE_SHARE = 3e-6  # of spot
 POINT = 0.01  # of volatility or of the rate
 
 
@@ -32,6 +34,9 @@ class Terms:
     close: Floats
     dividends: Sequence[tuple[int, float]]
     shape: Shape
+
+    def only(self, rows: slice) -> "Terms":
+        return replace(self, strike=self.strike[rows], sign=self.sign[rows], close=self.close[rows])
 
 
 def inputs_at(terms: Terms, at: float, spot: float, vol: float) -> Inputs:
@@ -93,6 +98,7 @@ class Table:
         low, high = np.log(spots[0]), np.log(spots[1])
         count = int(np.clip(np.ceil((high - low) / NODE_SHARE) + 3, NODES_MIN, NODES_MAX))
         self._nodes = np.linspace(low, high, count) if high > low else np.array([low])
+        self._weights = CubicSpline(self._nodes, np.eye(count)) if high > low else None
         at_both = moments if moments[1] > moments[0] else moments[:1]
         self._added = np.stack([self._row(at, vol_at) for at in at_both])
         middle = float(np.exp((low + high) / 2))
@@ -123,18 +129,22 @@ class Table:
         found = surface.greeks(inputs)
         bare = inputs.sign * (spot - inputs.strike)
         value = surface.price(inputs) + added[:, 0]
-        is_due = value <= np.maximum(bare, 0.0) + 1e-9  # worth what exercise brings, no more
         delta = np.clip(found["delta"] + added[:, 1], -1.0, 1.0)
         gamma = np.maximum(found["gamma"] + added[:, 2], 0.0)
         value = np.maximum(value, np.maximum(bare, 0.0))
         decay = RATE * (value - spot * delta) - inputs.vol**2 * spot**2 * gamma / 2
+        # A put gains by the passing of time only when it waits for a dividend.
+        decay = np.where((inputs.sign < 0) & (inputs.paid == 0), np.minimum(decay, 0.0), decay)
+        rho = found["rho"] + slopes[:, 1]
+        # Worth what exercise brings and no more, it is exercised now: nothing but spot matters.
+        is_due = (bare > 0) & (value - bare <= DUE_SHARE * spot)
         return inputs, {
             "value": value,
-            "delta": delta,
-            "gamma": gamma,
+            "delta": np.where(is_due, inputs.sign, delta),
+            "gamma": np.where(is_due, 0.0, gamma),
             "theta": np.where(is_due, 0.0, decay / 365),
-            "vega": np.maximum(found["vega"] + slopes[:, 0], 0.0),
-            "rho": found["rho"] + slopes[:, 1],
+            "vega": np.where(is_due, 0.0, np.maximum(found["vega"] + slopes[:, 0], 0.0)),
+            "rho": np.where(is_due, 0.0, inputs.sign * np.maximum(inputs.sign * rho, 0.0)),
         }
 
     def _between(self, at: float, columns: Floats, log_spot: float | None) -> Floats:
@@ -143,7 +153,6 @@ class Table:
         row = columns[0] if len(columns) == 1 else columns[0] * (1 - share) + columns[1] * share
         if log_spot is None:
             return np.asarray(row)
-        if len(self._nodes) == 1:
+        if self._weights is None:
             return np.asarray(row[0])
-        weights = CubicSpline(self._nodes, np.eye(len(self._nodes)))(log_spot)
-        return np.asarray(np.tensordot(weights, row, axes=1))
+        return np.asarray(np.tensordot(self._weights(log_spot), row, axes=1))

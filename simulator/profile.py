@@ -1,5 +1,6 @@
 """What a made-up underlying is like: the three built in, and reading more from a TOML file."""
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -10,6 +11,7 @@ from typing import Any
 
 from simulator.corporate import Dividend, Quarterly, Split
 from simulator.market import Action, Halt
+from simulator.profile_checks import check
 from simulator.sessions import Sessions
 from simulator.startup import StartupError
 from simulator.surface import Shape
@@ -61,6 +63,8 @@ class Profile:
     overnight_share: float = 0.15  # of a day's variance
     leverage: float = 2.5  # rise of the log vol for a fall of the stock of 1
     vol_of_vol: float = 0.05  # of the log vol, per session
+    crossed_share: float = 0.001  # of quotes, at any minute
+    one_sided_share: float = 0.002
     quarterly: Quarterly | None = None
     dividends: tuple[Dividend, ...] = ()
     splits: tuple[Split, ...] = ()
@@ -114,6 +118,7 @@ PROFILES: Mapping[str, Profile] = {
     ),
 }
 
+SYMBOL = re.compile("[A-Z]{1,5}")
 #: Arrays of tables in a file -> what each row becomes.
 TABLES: Mapping[str, type] = {
     "dividends": Dividend,
@@ -134,21 +139,27 @@ def read_profiles(path: FilePath) -> dict[str, Profile]:
     if not isinstance(rows, list) or not rows or set(given) != {"underlying"}:
         raise StartupError(f"--market {path} must hold [[underlying]] tables and nothing else")
     found = dict(PROFILES)
+    new: set[str] = set()
     for row in rows:
+        if not isinstance(row, dict):
+            raise StartupError(f"--market {path}: underlying must be a table")
         profile = _profile(dict(row), found, path)
+        if profile.symbol in new:
+            raise StartupError(f"--market {path}, {profile.symbol}: symbol is there twice")
+        new.add(profile.symbol)
         found[profile.symbol] = profile
     return found
 
 
 def _profile(row: dict[str, Any], known: Mapping[str, Profile], path: FilePath) -> Profile:
     symbol = row.get("symbol")
+    if not isinstance(symbol, str) or not SYMBOL.fullmatch(symbol):
+        raise StartupError(
+            f"--market {path}: symbol must be one to five capital letters, not {symbol!r}"
+        )
     where = f"--market {path}, {symbol}"
-    if not isinstance(symbol, str) or not (symbol.isascii() and symbol.isalpha()):
-        raise StartupError(f"{where}: symbol must be one to five letters")
-    if not symbol.isupper() or len(symbol) > 5:
-        raise StartupError(f"{where}: symbol must be one to five capital letters")
     like = row.pop("like", None)
-    if like is not None and like not in known:
+    if like is not None and not (isinstance(like, str) and like in known):
         raise StartupError(f"{where}: like = {like!r} is none of {', '.join(known)}")
     values: dict[str, Any] = {}
     if like is not None:
@@ -158,14 +169,14 @@ def _profile(row: dict[str, Any], known: Mapping[str, Profile], path: FilePath) 
     if missing:
         raise StartupError(f"{where}: {missing[0]} is missing")
     profile = Profile(**(values | {"name": values.get("name") or symbol}))
-    _check(profile, where)
+    check(profile, where)
     return profile
 
 
 def _value(key: str, value: object, where: str) -> object:
     kinds: dict[str, Any] = {field.name: field.type for field in fields(Profile)}
     if key not in kinds:
-        raise StartupError(f"{where}: there is no {key}; there are {', '.join(kinds)}")
+        raise StartupError(f"{where}: there is no {key!r}; there are {', '.join(kinds)}")
     if key in TABLES:
         rows = value if isinstance(value, list) else [value]
         return tuple(_record(TABLES[key], row, f"{where}, {key}") for row in rows)
@@ -180,7 +191,7 @@ def _record(kind: type, row: object, where: str) -> object:
     kinds: dict[str, Any] = {field.name: field.type for field in fields(kind)}
     unknown = [key for key in row if key not in kinds]
     if unknown:
-        raise StartupError(f"{where}: there is no {unknown[0]}; there are {', '.join(kinds)}")
+        raise StartupError(f"{where}: there is no {unknown[0]!r}; there are {', '.join(kinds)}")
     try:
         return kind(
             **{key: _plain(kinds[key], value, f"{where}, {key}") for key, value in row.items()}
@@ -211,28 +222,3 @@ def _plain(kind: object, value: Any, where: str) -> object:
     if not isinstance(value, kind if isinstance(kind, type) else object):
         raise StartupError(f"{where}: {value!r} cannot be read")
     return value
-
-
-def _check(profile: Profile, where: str) -> None:
-    bounds = {
-        "price_usd": (0.5, 1e5),
-        "vol": (0.02, 3.0),
-        "strike_step_usd": (0.5, 1000),
-        "strike_step_far_usd": (0.5, 1000),
-        "strike_range": (0.01, 0.9),
-        "overnight_share": (0, 0.95),
-        "jumps_per_session": (0, 100),
-        "jump_size": (0, 0.5),
-    }
-    for name, (low, high) in bounds.items():
-        if not low <= float(getattr(profile, name)) <= high:
-            raise StartupError(f"{where}: {name} must be from {low} to {high}")
-    for split in profile.splits:
-        if split.new < 1 or split.old < 1 or split.new == split.old:
-            raise StartupError(f"{where}: a split has new and old, whole numbers that differ")
-    if any(pause.minutes < 1 for pause in profile.halts):
-        raise StartupError(f"{where}: a halt lasts at least 1 of minutes")
-    if any(jump.move <= -1 for jump in profile.moves):
-        raise StartupError(f"{where}: a move is above -1")
-    if any(dividend.usd <= 0 for dividend in profile.dividends):
-        raise StartupError(f"{where}: a dividend's usd must be above 0")

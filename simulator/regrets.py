@@ -1,8 +1,11 @@
 """Trades that the exchange takes back or corrects a moment after they were told (F21)."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
+from simulator.corrections import NoSuchFill
 from simulator.exchange import Exchange
 from simulator.faults import FaultKind
 from simulator.updates import Update
@@ -36,6 +39,17 @@ class Regrets:
     def do(self) -> None:
         """Take back and correct what is noted."""
         while self._busted:
-            self._exchange.bust_fill(self._busted.pop(0))
+            self._try(
+                FaultKind.TRADE_BUSTED, partial(self._exchange.bust_fill, self._busted.pop(0))
+            )
         while self._corrected:
-            self._exchange.correct_fill(*self._corrected.pop(0))
+            again = partial(self._exchange.correct_fill, *self._corrected.pop(0))
+            self._try(FaultKind.TRADE_CORRECTED, again)
+
+    def _try(self, kind: FaultKind, regret: Callable[[], object]) -> None:
+        """What has ended meanwhile cannot be taken back: it is noted, as other faults that fail."""
+        try:
+            regret()
+        except NoSuchFill as problem:
+            self._exchange.faults.fired[kind] -= 1
+            self._exchange.faults.failed.append(f"{kind}: {problem}")

@@ -1,10 +1,9 @@
 """A market of recorded quotes. Nothing later than `now` is looked at."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import numpy as np
 
 from simulator.corporate import Split, adjust_all
 from simulator.market import Action, Adjustment, Bar, Chain, Halt
+from simulator.profile import PROFILES
+from simulator.recorded_tables import ANNOUNCED_DAYS, read_actions, read_closes
 from simulator.recorded_trades import RecordedTrades
 from simulator.recording import Recording, find_files, load
 from simulator.sessions import Sessions
@@ -19,8 +20,6 @@ from simulator.startup import StartupError
 from simulator.symbols import Contract, is_option_symbol
 from simulator.times import MINUTE, new_york_day
 
-#: How long before its day an action is taken to be announced; the recordings do not say.
-ANNOUNCED_DAYS = {"cash dividend": 14, "split": 30, "spin-off": 30}
 CACHED_CHAINS = 8
 
 
@@ -39,8 +38,8 @@ class Replay:
             name: sorted((r for n, r in recordings if n == name), key=lambda r: r.day)
             for name in self.underlyings
         }
-        self._closes = _read_closes(folder / "trading-days.csv")
-        self._actions = _read_actions(folder / "corporate-actions.csv")
+        self._closes = read_closes(folder / "trading-days.csv")
+        self._actions = read_actions(folder / "corporate-actions.csv")
         self._listed: dict[str, list[tuple[date, Contract]]] = {}
         for _, recording in sorted(recordings, key=lambda pair: pair[1].day):
             for contract in recording.contracts:
@@ -50,7 +49,10 @@ class Replay:
         self._trades = RecordedTrades(folder, days)
 
     def listed_as(self, underlying: str) -> tuple[str, str]:
-        """Recordings do not say."""
+        """Recordings do not say; of some it is known all the same."""
+        known = PROFILES.get(underlying)
+        if known is not None:
+            return known.name, known.exchange
         return f"{underlying} Common Stock", "NASDAQ"
 
     def contracts(self, underlying: str, now: int) -> Sequence[Contract]:
@@ -89,6 +91,10 @@ class Replay:
             self._chains[key] = _chain(self._running(underlying, now), now)
         return self._chains[key]
 
+    def chain_of(self, contract: Contract, now: int) -> Chain | None:
+        found = self.chain(contract.underlying, now)
+        return None if found is None else found.row_of(contract.symbol)
+
     def _running(self, underlying: str, now: int) -> Recording | None:
         """The last recorded day that has opened."""
         started = self._sessions.started(now).day
@@ -99,9 +105,29 @@ class Replay:
         for recording in reversed(self._recordings.get(underlying, [])):
             row = int(np.searchsorted(recording.spot_at, now, side="right")) - 1
             if row >= 0:
-                price = Decimal(str(round(float(recording.spot[row]), 4)))
+                ratio = self._split_since(underlying, recording.day, now)
+                price = Decimal(str(round(float(recording.spot[row] / ratio), 4)))
                 return int(recording.spot_at[row]), price
         return None
+
+    def quoted_at(self, underlying: str, now: int) -> int:
+        return now
+
+    def moments(self, underlying: str, start: int, end: int) -> list[int]:
+        found: list[int] = []
+        for recording in self._recordings.get(underlying, []):
+            at = recording.spot_at
+            found += at[(at >= start) & (at <= end)].tolist()
+        return found
+
+    def _split_since(self, underlying: str, day: date, now: int) -> float:
+        """Shares that have become of one of a day, by the openings until now."""
+        started = self._sessions.started(now).day
+        ratio = 1.0
+        for action in self._actions:
+            if action.kind == "split" and action.symbol == underlying and action.rate > 0:
+                ratio *= float(action.rate) if day < action.ex_day <= started else 1.0
+        return ratio
 
     def official_close(self, underlying: str, day: date) -> Decimal | None:
         return self._closes.get((underlying, day))
@@ -235,45 +261,3 @@ def _check_days(
         raise StartupError(
             f"no recorded quotes of {underlying} on {asked} in {folder}; its days are {known}"
         )
-
-
-def _read_closes(path: Path) -> dict[tuple[str, date], Decimal]:
-    """Empty without the file."""
-    rows = _read_csv(path, ("underlying", "date", "official_close"))
-    try:
-        return {
-            (row["underlying"], date.fromisoformat(row["date"])): Decimal(row["official_close"])
-            for row in rows
-            if row["official_close"]
-        }
-    except (ValueError, InvalidOperation):
-        raise StartupError(f"{path} has a date or price that cannot be read; correct it") from None
-
-
-def _read_actions(path: Path) -> list[Action]:
-    """Empty without the file; rows that are no action are passed over."""
-    rows = _read_csv(path, ("underlying", "ex_date", "kind", "amount", "ratio"))
-    try:
-        return [
-            Action(
-                symbol=row["underlying"],
-                kind=row["kind"],
-                ex_day=date.fromisoformat(row["ex_date"]),
-                rate=Decimal(row["amount"] or row["ratio"]),
-            )
-            for row in rows
-            if row["kind"] in ANNOUNCED_DAYS
-        ]
-    except (ValueError, InvalidOperation):
-        raise StartupError(f"{path} has a date or rate that cannot be read; correct it") from None
-
-
-def _read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in columns if name not in (reader.fieldnames or [])]
-        if missing:
-            raise StartupError(f"{path} has no column {missing[0]}; correct or remove it")
-        return list(reader)

@@ -1,12 +1,13 @@
 """GET /v1/corporate-actions: of what is announced by now, ordered by day."""
 
-from base64 import b64decode, b64encode
+import re
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
 from simulator.exchange import Exchange
-from simulator.filters import BadQuery, Query, choice, day, whole, words
+from simulator.filters import BadQuery, Query, choice, day, read_token, whole, words
 from simulator.market import Action
 from simulator.symbols import asset_id
 from simulator.times import new_york_day
@@ -30,6 +31,7 @@ GROUPS: Final = {
     "contract_adjustment": "contract_adjustments",
     "partial_call": "partial_calls",
 }
+_KEY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [A-Z0-9./-]+ [0-9a-f-]{36}")
 
 
 def corporate_actions(exchange: Exchange, query: Query, _: str) -> Json:
@@ -41,7 +43,7 @@ def corporate_actions(exchange: Exchange, query: Query, _: str) -> Json:
         key=lambda pair: pair[0],
         reverse=newest_first,
     )
-    after = _read_token(query.get("page_token"))
+    after = read_token(query.get("page_token"), _KEY.fullmatch)
     if after:
         found = [pair for pair in found if (pair[0] < after if newest_first else pair[0] > after)]
     shown = found[:limit]
@@ -107,13 +109,6 @@ def _uuid(text: str) -> str:
 
 def _key(action: Action) -> str:
     return f"{action.ex_day} {action.symbol} {_id(action)}"
-
-
-def _read_token(token: str | None) -> str:
-    try:
-        return b64decode(token or "", validate=True).decode()
-    except ValueError:  # neither base64 nor text
-        raise BadQuery("invalid page_token") from None
 
 
 def _wire(action: Action) -> Json:

@@ -1,6 +1,6 @@
 """The option data endpoints: snapshots, latest quotes and trades, bars, trades, code tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from simulator import codes, wire_data
 from simulator.bars import Timeframe, grouped, parse_timeframe
@@ -16,7 +16,7 @@ from simulator.filters import (
     whole,
 )
 from simulator.market import Bar, Chain
-from simulator.series import bound, pages, window
+from simulator.series import Stretch, bound, pages, window
 from simulator.symbols import Contract
 from simulator.tape import Print
 from simulator.times import MINUTE, new_york_day, new_york_moment
@@ -90,12 +90,14 @@ def latest_trades(exchange: Exchange, query: Query, _: str) -> Json:
 def trades(exchange: Exchange, query: Query, _: str) -> Json:
     """GET /v1beta1/options/trades."""
     listed = _listed(exchange, option_symbols(query))
-    start, end = window(exchange, query, history_until(exchange))
+    bounds = window(exchange, query, history_until(exchange))
 
-    def prints(symbol: str) -> list[Print]:
-        return exchange.tape.prints(listed[symbol], start, end)
+    def prints(symbol: str, asked: Stretch) -> Iterator[Print]:
+        return exchange.tape.prints(
+            listed[symbol], asked.start, asked.end, newest_first=asked.newest_first
+        )
 
-    shown, token = pages(query, list(listed), prints)
+    shown, token = pages(query, list(listed), bounds, prints)
     found = {
         symbol: [wire_data.option_trade(one) for one in rows] for symbol, rows in shown.items()
     }
@@ -106,12 +108,12 @@ def bars(exchange: Exchange, query: Query, _: str) -> Json:
     """GET /v1beta1/options/bars: of minutes with a trade; the running minute is not shown."""
     timeframe = parse_timeframe(query.get("timeframe", ""))
     listed = _listed(exchange, option_symbols(query))
-    start, end = window(exchange, query, history_until(exchange))
+    bounds = window(exchange, query, history_until(exchange))
 
-    def made(symbol: str) -> list[Bar]:
-        return _bars(exchange, listed[symbol], timeframe, (start, end))
+    def made(symbol: str, asked: Stretch) -> Iterator[Bar]:
+        return _bars(exchange, listed[symbol], timeframe, asked)
 
-    shown, token = pages(query, list(listed), made)
+    shown, token = pages(query, list(listed), bounds, made)
     found = {symbol: [wire_data.bar(one) for one in rows] for symbol, rows in shown.items()}
     return {"bars": found, "next_page_token": token}
 
@@ -189,17 +191,18 @@ def _daily(exchange: Exchange, contract: Contract, until: int) -> Json:
     for key, one in (("dailyBar", day), ("prevDailyBar", exchange.sessions.before(day).day)):
         start = new_york_moment(one, 0, 0)
         end = min(until, new_york_moment(one, 23, 59))
-        made = _bars(exchange, contract, parse_timeframe("1Day"), (start, end))
-        if made:
-            shown[key] = wire_data.bar(made[-1])
+        asked = Stretch(start=start, end=end, newest_first=True)
+        made = next(_bars(exchange, contract, parse_timeframe("1Day"), asked), None)
+        if made is not None:
+            shown[key] = wire_data.bar(made)
     return shown
 
 
 def _bars(
-    exchange: Exchange, contract: Contract, timeframe: Timeframe, bounds: tuple[int, int]
-) -> list[Bar]:
-    """Bars that begin within the bounds, of minutes that are over."""
-    start, end = bounds
-    last = min(timeframe.end(end) - 1, history_until(exchange) - MINUTE)
-    minutes = exchange.tape.minutes(contract, start, last)
-    return [bar for bar in grouped(minutes, timeframe) if start <= bar.at <= end]
+    exchange: Exchange, contract: Contract, timeframe: Timeframe, asked: Stretch
+) -> Iterator[Bar]:
+    """Bars that begin within the stretch, of minutes that are over."""
+    last = min(timeframe.end(asked.end) - 1, history_until(exchange) - MINUTE)
+    minutes = exchange.tape.minutes(contract, asked.start, last, newest_first=asked.newest_first)
+    made = grouped(minutes, timeframe)
+    return (bar for bar in made if asked.start <= bar.at <= asked.end)

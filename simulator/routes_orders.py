@@ -46,7 +46,8 @@ def _canceled(exchange: Exchange, order_id: str) -> Json:
     try:
         exchange.cancel(order_id)
     except Refusal as no:
-        return {"id": order_id, "status": no.status, "body": no.body()}
+        if exchange.find(order_id).status != "canceled":  # by another one that it is bound to
+            return {"id": order_id, "status": no.status, "body": no.body()}
     return {"id": order_id, "status": 200}
 
 

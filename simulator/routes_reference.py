@@ -20,7 +20,7 @@ from simulator.filters import (
     words,
 )
 from simulator.refusal import not_found
-from simulator.symbols import Contract, asset_id
+from simulator.symbols import Contract, asset_id, is_id
 from simulator.times import new_york_day
 
 Json = dict[str, object]
@@ -127,7 +127,7 @@ def contracts(exchange: Exchange, query: Query, _: str) -> Json:
         listed
         for listed in _listed(exchange, query)
         if listed.expiration <= until
-        and (listed.last_day >= exchange.session.day) == is_active
+        and (listed.is_active and listed.last_day >= exchange.session.day) == is_active
         and keep.keeps(listed)
     ]
     shown, token = page(found, lambda c: c.symbol, query.get("page_token"), limit)
@@ -165,7 +165,7 @@ def _listed(exchange: Exchange, query: Query) -> Sequence[Contract]:
 def contract(exchange: Exchange, query: Query, name: str) -> Json:
     """GET /v2/options/contracts/{symbol or id}."""
     listed = exchange.market.contract(name, exchange.now)
-    if listed is None:
+    if listed is None and is_id(name):
         everything = (
             c
             for u in exchange.market.underlyings

@@ -1,6 +1,6 @@
 """The stock data endpoints, for several symbols and for one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from simulator import codes, wire_data
@@ -8,9 +8,9 @@ from simulator.bars import Timeframe, adjusted, grouped, parse_adjustment, parse
 from simulator.exchange import Exchange
 from simulator.feeds import EMPTY_FEEDS, history_until, stock_history_feed, stock_now
 from simulator.filters import BadQuery, Query, choice, day, stock_symbol, stock_symbols
-from simulator.market import Bar, Quote, quote_of
+from simulator.market import Bar, Quote, prices_of, quote_of
 from simulator.refusal import not_found
-from simulator.series import Row, pages, window
+from simulator.series import Row, Stretch, pages, window
 from simulator.times import DAY, MINUTE, new_york_day
 
 Json = dict[str, object]
@@ -32,12 +32,18 @@ class Trade:
 
 def _quote(exchange: Exchange, symbol: str, now: int) -> Json | None:
     quote = quote_of(exchange.market, symbol, now)
-    return None if quote is None else wire_data.stock_quote(quote)
+    return None if quote is None else wire_data.stock_quote(quote, _tape(exchange, symbol))
 
 
 def _trade(exchange: Exchange, symbol: str, now: int) -> Json | None:
     spot = exchange.market.spot(symbol, now)
-    return None if spot is None else wire_data.stock_trade(spot[0], float(spot[1]))
+    if spot is None:
+        return None
+    return wire_data.stock_trade(spot[0], float(spot[1]), _tape(exchange, symbol))
+
+
+def _tape(exchange: Exchange, symbol: str) -> str:
+    return codes.tape_of(exchange.market.listed_as(symbol)[1])
 
 
 def _minute_bar(exchange: Exchange, symbol: str, now: int) -> Json | None:
@@ -57,7 +63,7 @@ def _snapshot(exchange: Exchange, symbol: str, now: int) -> Json | None:
     bar = _minute_bar(exchange, symbol, now)
     if bar is not None:
         shown["minuteBar"] = bar
-    daily = grouped(exchange.market.daily(symbol, now), parse_timeframe("1Day"))
+    daily = list(grouped(exchange.market.daily(symbol, now), parse_timeframe("1Day")))
     for key, one in zip(("dailyBar", "prevDailyBar"), reversed(daily), strict=False):
         shown[key] = wire_data.bar(one)
     return shown
@@ -129,18 +135,13 @@ def bars(exchange: Exchange, query: Query, name: str) -> Json:
     timeframe = parse_timeframe(query.get("timeframe", ""))
     kinds = parse_adjustment(query.get("adjustment", ""))
     feed, bounds = _asked(exchange, query)
-    today = new_york_day(exchange.now)
 
     def made(symbol: str) -> list[Bar]:
         found = _bars(exchange, symbol, timeframe, (*bounds, history_until(exchange, feed)))
-        known = [
-            action
-            for action in exchange.market.actions(exchange.now)
-            if action.symbol == symbol and action.ex_day <= today
-        ]
-        return adjusted(found, known, kinds)
+        found = _adjusted(exchange, symbol, found, kinds) if kinds else found
+        return [bar for bar in grouped(found, timeframe) if bounds[0] <= bar.at <= bounds[1]]
 
-    return _paged(query, name, feed, made, ("bars", wire_data.bar))
+    return _paged(query, name, (feed, bounds), made, ("bars", lambda _, bar: wire_data.bar(bar)))
 
 
 def trades(exchange: Exchange, query: Query, name: str) -> Json:
@@ -150,10 +151,10 @@ def trades(exchange: Exchange, query: Query, name: str) -> Json:
     def made(symbol: str) -> list[Trade]:
         return _stood(exchange, symbol, bounds)
 
-    def shown(one: Trade) -> Json:
-        return wire_data.stock_trade(one.at, one.price)
+    def shown(symbol: str, one: Trade) -> Json:
+        return wire_data.stock_trade(one.at, one.price, _tape(exchange, symbol))
 
-    return _paged(query, name, feed, made, ("trades", shown))
+    return _paged(query, name, (feed, bounds), made, ("trades", shown))
 
 
 def quotes(exchange: Exchange, query: Query, name: str) -> Json:
@@ -165,7 +166,10 @@ def quotes(exchange: Exchange, query: Query, name: str) -> Json:
         found = [quote_of(exchange.market, symbol, moment) for moment in at]
         return [quote for quote in found if quote is not None]
 
-    return _paged(query, name, feed, made, ("quotes", wire_data.stock_quote))
+    def shown(symbol: str, one: Quote) -> Json:
+        return wire_data.stock_quote(one, _tape(exchange, symbol))
+
+    return _paged(query, name, (feed, bounds), made, ("quotes", shown))
 
 
 def _asked(exchange: Exchange, query: Query) -> tuple[str, tuple[int, int]]:
@@ -179,15 +183,20 @@ def _asked(exchange: Exchange, query: Query) -> tuple[str, tuple[int, int]]:
 def _paged(
     query: Query,
     name: str,
-    feed: str,
+    asked: tuple[str, tuple[int, int]],
     rows_of: Callable[[str], Sequence[Row]],
-    kind: tuple[str, Callable[[Row], Json]],
+    kind: tuple[str, Callable[[str, Row], Json]],
 ) -> Json:
     """Of one symbol a list, of several a list each."""
     symbols = [stock_symbol(name)] if name else stock_symbols(query)
-    rows, token = pages(query, [] if feed in EMPTY_FEEDS else symbols, rows_of)
+    feed, bounds = asked
+
+    def taken(symbol: str, stretch: Stretch) -> Iterator[Row]:
+        return stretch.of(rows_of(symbol))
+
+    rows, token = pages(query, [] if feed in EMPTY_FEEDS else symbols, bounds, taken)
     key, show = kind
-    found = {symbol: [show(one) for one in each] for symbol, each in rows.items()}
+    found = {symbol: [show(symbol, one) for one in each] for symbol, each in rows.items()}
     shown: Json = {key: found, "next_page_token": token}
     if name:
         shown = {"symbol": name, key: found.get(name, []), "next_page_token": token}
@@ -197,27 +206,30 @@ def _paged(
 def _bars(
     exchange: Exchange, symbol: str, timeframe: Timeframe, bounds: tuple[int, int, int]
 ) -> list[Bar]:
-    """Bars that begin in [start, end], out of what is over by `latest`."""
+    """Minutes or days of the bars that begin in [start, end], out of what is over by `latest`."""
     start, end, latest = bounds
     if timeframe.is_intraday:
         last = min(timeframe.end(end) - 1, latest - MINUTE)
-        found = exchange.market.minutes(symbol, start, last + 1)
-    else:
-        found = exchange.market.daily(symbol, latest)
-    return [bar for bar in grouped(found, timeframe) if start <= bar.at <= end]
+        return exchange.market.minutes(symbol, start, last + 1)
+    return exchange.market.daily(symbol, latest)
+
+
+def _adjusted(exchange: Exchange, symbol: str, bars: list[Bar], kinds: frozenset[str]) -> list[Bar]:
+    """For what has gone ex by today."""
+    today = new_york_day(exchange.now)
+    known = [
+        action
+        for action in exchange.market.actions(exchange.now)
+        if action.symbol == symbol and action.ex_day <= today
+    ]
+    return adjusted(bars, known, kinds, exchange.market.daily(symbol, exchange.now))
 
 
 def _stood(exchange: Exchange, symbol: str, bounds: tuple[int, int]) -> list[Trade]:
     """Prices in [start, end], each with the moment it began to stand."""
     start, end = max(bounds[0], bounds[1] - HISTORY_DAYS * DAY), bounds[1]
-    found: dict[int, float] = {}
-    for bar in exchange.market.minutes(symbol, start - MINUTE, end - MINUTE + 1):
-        if bar.at not in found:
-            spot = exchange.market.spot(symbol, bar.at)
-            if spot is not None and spot[0] == bar.at:
-                found[bar.at] = float(spot[1])
-        found[bar.at + MINUTE] = bar.close
-    return [Trade(at, price) for at, price in sorted(found.items()) if start <= at <= end]
+    found = prices_of(exchange.market, symbol, start, end)
+    return [Trade(at, float(price)) for at, price in found]
 
 
 # Tables
@@ -229,13 +241,13 @@ def exchanges(exchange: Exchange, query: Query, _: str) -> Json:
 
 
 def conditions(exchange: Exchange, query: Query, kind: str) -> Json:
-    """GET /v2/stocks/meta/conditions/{trade or quote}: the tapes share one table here."""
+    """GET /v2/stocks/meta/conditions/{trade or quote}: of one tape."""
     if not query.get("tape"):
         raise BadQuery("tape is required")
-    choice(query, "tape", codes.TAPES, "A")
-    if kind not in codes.STOCK_CONDITIONS:
+    known = codes.STOCK_CONDITIONS[choice(query, "tape", tuple(codes.STOCK_CONDITIONS), "A")]
+    if kind not in known:
         raise BadQuery(f"invalid ticktype: {kind}")
-    return dict(codes.STOCK_CONDITIONS[kind])
+    return dict(known[kind])
 
 
 def _in_currency(query: Query, shown: Json) -> Json:

@@ -1,5 +1,6 @@
 """The trading endpoints: account, orders, positions, activities."""
 
+import re
 from datetime import timedelta
 from typing import Final
 
@@ -24,6 +25,7 @@ Json = dict[str, object]
 TRADE_KINDS: Final = ("FILL",)
 CATEGORIES: Final = ("trade_activity", "non_trade_activity")
 ACTIVITIES_MAX = 100
+_ACTIVITY_ID = re.compile(r"[0-9]{17}::[^ ]+")
 
 
 def account(exchange: Exchange, query: Query, _: str) -> Json:
@@ -48,11 +50,27 @@ def orders(exchange: Exchange, query: Query, _: str) -> list[Json]:
         if status == "all" or order.is_open == (status == "open")
     ]
     found = [order for order in found if _wanted(order, query)]
-    found = (found[::-1] if newest_first else found)[:limit]
+    found = found[::-1] if newest_first else found
     if nested:
-        return [wire.order(order) for order in found]
-    flat = [each for order in found for each in (order, *order.legs)]
-    return [wire.order(each, nested=False) for each in flat[:limit]]
+        return [wire.order(order) for order in _rolled_up(found)[:limit]]
+    return [wire.order(each, nested=False) for each in _flat(found, limit)]
+
+
+def _flat(found: list[Order], limit: int) -> list[Order]:
+    """Legs behind their parent. A page is longer rather than end among legs: with the one moment
+    that all of them were sent at, the next page would not show the rest."""
+    flat: list[Order] = []
+    for order in found:
+        if len(flat) >= limit:
+            break
+        flat += [order, *order.legs]
+    return flat
+
+
+def _rolled_up(orders: list[Order]) -> list[Order]:
+    """Without those that are shown as legs of another one of the list."""
+    legs = {id(leg) for each in orders if each.bond for leg in each.bond.legs_of(each)}
+    return [order for order in orders if id(order) not in legs]
 
 
 def _between(exchange: Exchange, query: Query) -> list[Order]:
@@ -95,12 +113,16 @@ def _wanted(order: Order, query: Query) -> bool:
 
 def order(exchange: Exchange, query: Query, order_id: str) -> Json:
     """GET /v2/orders/{id}: legs are shown whether asked for or not."""
+    is_true(query, "nested")
     return wire.order(exchange.find(order_id))
 
 
 def order_by_client_id(exchange: Exchange, query: Query, _: str) -> Json:
     """GET /v2/orders:by_client_order_id."""
-    return wire.order(exchange.find_by_client_id(query.get("client_order_id", "")))
+    client_order_id = query.get("client_order_id")
+    if not client_order_id:
+        raise BadQuery("client_order_id is required")
+    return wire.order(exchange.find_by_client_id(client_order_id))
 
 
 def positions(exchange: Exchange, query: Query, _: str) -> list[Json]:
@@ -147,6 +169,8 @@ def activities(exchange: Exchange, query: Query, kind: str) -> list[Json]:
         found.reverse()
     token = query.get("page_token")
     if token:
+        if not _ACTIVITY_ID.fullmatch(token):
+            raise BadQuery("invalid page_token")
         seen = [place for place, done in enumerate(found) if done.id == token]
         found = found[seen[-1] + 1 :] if seen else []
     while 0 < size < len(found) and found[size].id == found[size - 1].id:

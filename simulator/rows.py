@@ -35,27 +35,29 @@ class Clerk:
         self.book.activities.append(replace(made, **more))  # type: ignore[arg-type]
         return self.book.activities[-1]
 
-    def write_delivery(self, contract: Contract, qty: int, shares: int, net_usd: Decimal) -> None:
+    def write_delivery(
+        self, contract: Contract, qty: Decimal, shares: Decimal, net_usd: Decimal
+    ) -> None:
         """The pair of an exercise (qty > 0) or an assignment, and of what it delivers."""
         group = self.book.new_id()
         option = self.write(
-            "OPEXC" if qty > 0 else "OPASN", contract.symbol, qty=Decimal(-qty), group_id=group
+            "OPEXC" if qty > 0 else "OPASN", contract.symbol, qty=-qty, group_id=group
         )
         same = {"id": option.id} if self.switches.pairs_share_id else {}
         self.write(
             "OPTRD",
             contract.underlying,
-            qty=Decimal(shares),
+            qty=shares,
             price=contract.strike,
             net_usd=net_usd,
             group_id=group,
             **same,
         )
 
-    def write_lapse(self, symbol: str, qty: int) -> None:
+    def write_lapse(self, symbol: str, qty: Decimal) -> None:
         """A held contract that ends worthless, or is left to."""
         odd = qty < 0 and self.switches.expired_shorts_negative
-        self.write("OPEXP", symbol, qty=Decimal(-qty), shown_qty=Decimal(qty) if odd else None)
+        self.write("OPEXP", symbol, qty=-qty, shown_qty=qty if odd else None)
 
     def _row(self, kind: str, symbol: str) -> Activity:
         at = self.now

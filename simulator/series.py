@@ -1,16 +1,19 @@
 """Questions about a stretch of time: its bounds, and pages over several symbols' rows."""
 
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from simulator.exchange import Exchange
-from simulator.filters import BadQuery, Query, choice, moment, whole
+from simulator.filters import BadQuery, Query, choice, day, moment, read_token, whole
 from simulator.times import new_york_day, new_york_moment
 
 LIMIT_DEFAULT = 1000
 LIMIT_MAX = 10_000
+_TOKEN = re.compile(r"[A-Z0-9./-]+\|[0-9]{1,19}")
 
 
 class Timed(Protocol):
@@ -39,47 +42,60 @@ def window(exchange: Exchange, query: Query, latest: int) -> tuple[int, int]:
 
 def bound(query: Query, key: str) -> int | None:
     """A moment; a day alone is its midnight in New York. None when absent."""
-    text = query.get(key) or ""
-    try:
-        day = date.fromisoformat(text) if len(text) == 10 else None
-    except ValueError:
-        raise BadQuery(f"invalid {key}: {text}") from None
-    if day is None:
+    if len(query.get(key, "")) != len("2026-11-20"):
         return moment(query, key)
-    if not 1970 <= day.year <= 2200:
-        raise BadQuery(f"invalid {key}: {text}")
-    return new_york_moment(day, 0, 0)
+    found = day(query, key)
+    return None if found is None else new_york_moment(found, 0, 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stretch:
+    """Rows of [start, end] are asked for in this order, and taken only as long as a page lasts."""
+
+    start: int
+    end: int
+    newest_first: bool
+
+    def after(self, at: int) -> "Stretch":
+        """What comes after a row of that moment."""
+        return replace(self, end=at - 1) if self.newest_first else replace(self, start=at + 1)
+
+    def of(self, rows: Sequence[Row]) -> Iterator[Row]:
+        """Those of a list, oldest first."""
+        ordered = reversed(rows) if self.newest_first else iter(rows)
+        return (row for row in ordered if self.start <= row.at <= self.end)
 
 
 def pages(
-    query: Query, symbols: Sequence[str], rows_of: Callable[[str], Sequence[Row]]
+    query: Query,
+    symbols: Sequence[str],
+    bounds: tuple[int, int],
+    rows_of: Callable[[str, Stretch], Iterable[Row]],
 ) -> tuple[Mapping[str, Sequence[Row]], str | None]:
     """One page over all symbols, symbol after symbol, and the token of the next.
 
     `limit` counts rows, not symbols. A token is base64 of the symbol and moment of the last row.
-    Symbols after the page are not asked for.
+    Rows and symbols after the page are not asked for, but the first of them.
     """
-    limit = whole(query, "limit", LIMIT_DEFAULT, LIMIT_MAX)
+    left = whole(query, "limit", LIMIT_DEFAULT, LIMIT_MAX)
     newest_first = choice(query, "sort", ("asc", "desc"), "asc") == "desc"
+    stretch = Stretch(start=bounds[0], end=bounds[1], newest_first=newest_first)
     after, since = _read_token(query.get("page_token"))
     shown: dict[str, Sequence[Row]] = {}
-    left, last = limit, ""
+    last = ""
     for symbol in sorted(set(symbols)):
         if symbol < after:
             continue
-        rows = rows_of(symbol)
-        if newest_first:
-            rows = rows[::-1]
-        if symbol == after:
-            rows = [row for row in rows if (row.at < since if newest_first else row.at > since)]
-        if rows and left == 0:
+        rows = rows_of(symbol, stretch.after(since) if symbol == after else stretch)
+        taken = list(islice(rows, left + 1))
+        if taken and left == 0:
             return shown, last
-        if rows:
-            shown[symbol] = rows[:left]
+        if taken:
+            shown[symbol] = taken[:left]
             last = _token(symbol, shown[symbol][-1].at)
-            if len(rows) > left:
+            if len(taken) > left:
                 return shown, last
-            left -= len(rows)
+            left -= len(taken)
     return shown, None
 
 
@@ -88,12 +104,5 @@ def _token(symbol: str, at: int) -> str:
 
 
 def _read_token(token: str | None) -> tuple[str, int]:
-    if not token:
-        return "", 0
-    try:
-        symbol, at = b64decode(token, validate=True).decode().split("|")
-        if not at.isascii() or len(at) > 20:
-            raise ValueError(at)
-        return symbol, int(at)
-    except ValueError:  # not base64, not text, or not ours
-        raise BadQuery("invalid page_token") from None
+    symbol, _, at = read_token(token, _TOKEN.fullmatch).partition("|")
+    return symbol, int(at or 0)

@@ -9,13 +9,16 @@ from simulator.faults import FaultKind, Faults
 #: Who asks with one of these wants a later page.
 LATER = ("page_token", "until", "after", "before_order_id", "after_order_id")
 
+#: What a page lists: objects, objects by name, or lists of them by name.
+Listed = list[object] | dict[str, object]
+
 
 class Pages:
     """The end of the last page of every list that was read while the fault stands armed."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._ends: dict[str, tuple[str, object]] = {}
+        self._ends: dict[str, Listed] = {}
 
     def are_watched(self) -> bool:
         return any(fault.kind is FaultKind.PAGES_SHIFT for fault in self._faults.armed)
@@ -26,43 +29,42 @@ class Pages:
             shown = json.loads(body)
         except ValueError:
             return body
-        items = _items(shown)
-        if not items:
+        listed = _listed(shown)
+        if not listed:
             return body
         end = self._ends.get(path)
-        is_later = any(key in parse_qs(query) for key in LATER)
-        self._ends[path] = (list(items)[-1], items[list(items)[-1]])
-        if not is_later or end is None:
+        self._ends[path] = _end(listed)
+        if end is None or not any(key in parse_qs(query) for key in LATER):
             return body
-        if self._faults.take(FaultKind.PAGES_SHIFT, "GET", path) is None:
+        grown = _grown(listed, end)
+        if grown == listed or self._faults.take(FaultKind.PAGES_SHIFT, "GET", path) is None:
             return body
-        return json.dumps(_grown(shown, *end), separators=(",", ":")).encode()
+        if isinstance(shown, Mapping):
+            grown = {key: grown if part is listed else part for key, part in shown.items()}
+        return json.dumps(grown, separators=(",", ":")).encode()
 
 
-def _items(shown: object) -> dict[str, object]:
-    """What a page lists, by name or by place."""
-    listed = shown
-    if isinstance(shown, Mapping):
-        parts = [part for part in shown.values() if isinstance(part, list | dict)]
-        listed = parts[0] if parts else None
-    if isinstance(listed, Mapping):
-        return {str(name): item for name, item in listed.items()}
+def _listed(shown: object) -> Listed | None:
+    """A page is its list, or has it under a key."""
+    parts = [*shown.values()] if isinstance(shown, dict) else [shown]
+    return next((part for part in parts if isinstance(part, list | dict)), None)
+
+
+def _end(listed: Listed) -> Listed:
+    """A page's last object, as the page of it alone would list it."""
     if isinstance(listed, list):
-        return {str(place): item for place, item in enumerate(listed)}
-    return {}
+        return listed[-1:]
+    name, item = list(listed.items())[-1]
+    return {name: item[-1:] if isinstance(item, list) else item}
 
 
-def _grown(shown: object, name: str, item: object) -> object:
-    if isinstance(shown, list):
-        return [item, *shown]
-    if not isinstance(shown, Mapping):
-        return shown
-    grown: dict[str, object] = {}
-    is_done = False
-    for key, part in shown.items():
-        if not is_done and isinstance(part, list):
-            part, is_done = [item, *part], True
-        elif not is_done and isinstance(part, Mapping):
-            part, is_done = {name: item, **part}, True
-        grown[str(key)] = part
+def _grown(listed: Listed, end: Listed) -> Listed:
+    """With the end of another page in front."""
+    if isinstance(listed, list) or isinstance(end, list):
+        return [*end, *listed]
+    grown = {**end, **listed}
+    for name, rows in end.items():
+        if isinstance(rows, list):
+            found = listed.get(name)
+            grown[name] = [*rows, *(found if isinstance(found, list) else [])]
     return grown

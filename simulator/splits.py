@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
+from simulator.book import Book
 from simulator.market import Action, Adjustment
 from simulator.rows import Clerk
 
@@ -19,15 +20,35 @@ def split_shares(clerk: Clerk, splits: Iterable[Action], spot_of: SpotOf) -> Non
         if held is None or action.rate <= 0:
             continue
         exact = held.qty * action.rate
-        more = int(exact) - held.qty
+        whole = round(exact, 9) if held.qty % 1 else Decimal(int(exact))
+        more = whole - held.qty
         held.entry, held.mark = held.entry / action.rate, held.mark / action.rate
         spot = spot_of(action.symbol)
         price = spot[1] if spot is not None else held.mark
-        paid = ((exact - int(exact)) * price).quantize(CENT)
+        paid = ((exact - whole) * price).quantize(CENT)
         clerk.book.cash += paid
         clerk.book.hold(action.symbol, None, more, held.entry)
         about = f"Split {action.rate} for 1"
-        clerk.write("SPLIT", action.symbol, qty=Decimal(more), net_usd=paid, description=about)
+        clerk.write(
+            "SPLIT",
+            action.symbol,
+            qty=more,
+            net_usd=paid,
+            description=about,
+            split_rate=action.rate,
+        )
+
+
+def _carry_requests(book: Book, change: Adjustment) -> None:
+    """What was asked for the old contract holds for the new one."""
+    old, new = change.old.symbol, change.new.symbol
+    if old in book.not_exercising:
+        book.not_exercising.discard(old)
+        book.not_exercising.add(new)
+    if old in book.exercising:
+        book.exercising[new] = book.exercising.pop(old) * change.count
+    if old in book.to_be_assigned:
+        book.to_be_assigned[new] = book.to_be_assigned.pop(old) * change.count
 
 
 def adjust_contracts(clerk: Clerk, changes: Iterable[Adjustment]) -> None:
@@ -36,6 +57,7 @@ def adjust_contracts(clerk: Clerk, changes: Iterable[Adjustment]) -> None:
         held = clerk.book.positions.pop(change.old.symbol, None)
         if held is None:
             continue
+        _carry_requests(clerk.book, change)
         qty = held.qty * change.count
         clerk.book.hold(change.new.symbol, change.new, qty, held.entry / change.count)
         clerk.book.positions[change.new.symbol].mark = held.mark / change.count
@@ -47,4 +69,5 @@ def adjust_contracts(clerk: Clerk, changes: Iterable[Adjustment]) -> None:
                 qty=Decimal(moved),
                 group_id=group,
                 description="Option Adjustment",
+                entry_usd=held.entry / change.count,
             )

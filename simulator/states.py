@@ -22,12 +22,14 @@ MOVES = MappingProxyType(
         "accepted": frozenset({"new", "pending_new"} | _NOT_YET_WORKING),
         "new": frozenset(_WORKING | {"rejected", "stopped", "suspended"}),
         "partially_filled": frozenset(_WORKING | {"suspended"}),
+        "held": frozenset({"new"} | _NOT_YET_WORKING | {"pending_replace", "replaced"}),
         # A fill can win against what is pending, or the request can fail: then it is as before.
         "pending_cancel": frozenset(
-            {"canceled", "filled", "expired", "new", "accepted", "pending_new", "partially_filled"}
+            {"canceled", "filled", "expired", "held"}
+            | {"new", "accepted", "pending_new", "partially_filled"}
         ),
         "pending_replace": frozenset(
-            {"replaced", "filled", "canceled", "expired", "new", "partially_filled"}
+            {"replaced", "filled", "canceled", "expired", "held", "new", "partially_filled"}
         ),
         "done_for_day": frozenset({"new", "partially_filled", "canceled", "expired"}),
         "stopped": frozenset({"partially_filled", "filled", "canceled", "expired"}),

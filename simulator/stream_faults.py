@@ -36,6 +36,14 @@ class Line:
         self._mute_until = 0
         self._down_until = 0
         self.hurries = False  # what was told last must arrive before the answer of its request
+        faults.when_disarmed.append(self._take_back)
+
+    def _take_back(self, kind: FaultKind | None) -> None:
+        """The end of a silence, and of being down."""
+        if kind in {None, FaultKind.STREAM_MUTE}:
+            self._mute_events = self._mute_until = 0
+        if kind in {None, FaultKind.STREAM_DOWN}:
+            self._down_until = 0
 
     def refusal(self, now: int) -> int:
         """The HTTP status with which a connection is refused; 0 when it may come."""
@@ -79,8 +87,12 @@ class Line:
 
     def _reordered(self, event: Event, frames: list[Frame]) -> list[Frame]:
         fault = None
-        if event.word in OVERTAKEN:
-            fault = self._take(FaultKind.STREAM_REORDER, event)
+        if event.word in (*OVERTAKEN, *FILLS):
+            # Nothing overtakes a fill, but it can arrive before the answer.
+            word, kind = event.word, FaultKind.STREAM_REORDER
+            fault = self._faults.take(
+                kind, word, self.path, lambda f: word in OVERTAKEN or f.setting("before_answer") > 0
+            )
         if fault is not None and fault.setting("before_answer"):
             self.hurries = True
         elif fault is not None:

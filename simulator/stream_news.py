@@ -1,11 +1,12 @@
 """What the market data streams tell between two moments of the clock, never of what is later."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from simulator import wire_stream
-from simulator.market import Market, Quote, quote_of
+from simulator import wire_data, wire_stream
+from simulator.codes import tape_of
+from simulator.market import Market, Quote, prices_of, quote_of
 from simulator.symbols import is_option_symbol
 from simulator.tape import Tape
 from simulator.times import MINUTE
@@ -15,6 +16,8 @@ from simulator.wire_stream import Json
 DELAY = 15 * MINUTE
 #: The channel "trades" of the option feeds, prompt and late.
 OPTION_TRADES, DELAYED_TRADES = "optionTrades", "delayedTrades"
+#: The channel "quotes" of the free option feed.
+INDICATIVE_QUOTES = "indicativeQuotes"
 LULD_SHARE = Decimal("0.05")
 LULD_MINUTES = 5
 
@@ -33,18 +36,21 @@ class Span:
 
 
 class News:
-    """One market's. Remembers the quotes it told last, to tell those that changed."""
+    """One market's. Remembers what it told last of quotes, trades and halts, to tell what changed.
+    Quotes of the free feed lie up to `off_cents` off."""
 
-    def __init__(self, market: Market, tape: Tape) -> None:
+    def __init__(self, market: Market, tape: Tape, off_cents: int = 0) -> None:
         self._market = market
         self._tape = tape
-        self._seen: dict[str, Quote | None] = {}
+        self._off_cents = off_cents
+        self._seen: dict[tuple[str, str], object] = {}
 
     def watch(self, wanted: Wanted, now: int) -> None:
-        """What is quoted now is known to whoever has just asked for it."""
-        for symbol in self.expand("quotes", wanted.get("quotes", set()), now):
-            if symbol not in self._seen:
-                self._seen[symbol] = quote_of(self._market, symbol, now)
+        """What is so now is known to whoever has just asked for it."""
+        for channel in wanted.keys() & STATES.keys():
+            for symbol in self.expand(channel, wanted[channel], now):
+                if (channel, symbol) not in self._seen:
+                    self._seen[channel, symbol] = STATES[channel](self._market, symbol, now)
 
     def expand(self, channel: str, symbols: set[str], now: int) -> set[str]:
         """A star is every underlying, and every contract for the trades of options."""
@@ -61,37 +67,59 @@ class News:
         """Every message of what is wanted."""
         span = Span(market=self._market, tape=self._tape, before=before, now=now)
         told: Told = {}
+        seen: dict[tuple[str, str], object] = {}
         for channel, symbols in wanted.items():
-            tells = CHANNELS.get(channel)
             for symbol in self.expand(channel, symbols, now):
-                if channel == "quotes":
-                    told[channel, symbol] = self._quote(symbol, now)
-                elif tells is not None:
-                    told[channel, symbol] = tells(span, symbol)
-        self._forget(symbol for channel, symbol in told if channel == "quotes")
+                key = channel, symbol
+                if channel in STATES:
+                    seen[key] = STATES[channel](self._market, symbol, now)
+                    told[key] = self._changed(span, key, seen[key])
+                elif channel in CHANNELS:
+                    told[key] = CHANNELS[channel](span, symbol)
+        self._seen = seen
         return told
 
-    def _quote(self, symbol: str, now: int) -> list[Json]:
-        quote = quote_of(self._market, symbol, now)
-        if quote == self._seen.get(symbol):
+    def _changed(self, span: Span, key: tuple[str, str], state: object) -> list[Json]:
+        channel, symbol = key
+        last = self._seen.get(key)
+        if state == last or state is None:
             return []
-        self._seen[symbol] = quote
-        if quote is None:
-            return []
+        if channel == "trades":
+            found = prices_of(span.market, symbol, span.before, span.now)
+            tape = _tape(span.market, symbol)
+            return [wire_stream.stock_trade(symbol, *one, tape) for one in found if one != last]
+        if channel == "statuses":
+            return [wire_stream.status(symbol, span.now, str(state), _tape(span.market, symbol))]
+        assert isinstance(state, Quote)
         if is_option_symbol(symbol):
-            return [wire_stream.option_quote(symbol, quote)]
-        return [wire_stream.stock_quote(symbol, quote)]
+            shown = wire_stream.option_quote(symbol, state)
+            return [shown | self._off(symbol, span.now) if channel == INDICATIVE_QUOTES else shown]
+        return [wire_stream.stock_quote(symbol, state, _tape(span.market, symbol))]
 
-    def _forget(self, wanted: Iterable[str]) -> None:
-        self._seen = {symbol: self._seen.get(symbol) for symbol in wanted}
+    def _off(self, symbol: str, now: int) -> Json:
+        """What the free feed says otherwise, as the REST API has it."""
+        contract = self._market.contract(symbol, now)
+        chain = self._market.chain(contract.underlying, now) if contract is not None else None
+        if chain is None or not self._off_cents:
+            return {}
+        shown = wire_data.snapshots(chain, [chain.rows[symbol]], off_cents=self._off_cents)
+        quote = shown[symbol]["latestQuote"]
+        assert isinstance(quote, dict)
+        return {key: quote[key] for key in ("bx", "bp", "ax", "ap")}
 
 
-def stock_trades(span: Span, symbol: str) -> list[Json]:
-    """One at each new price."""
-    last, new = span.market.spot(symbol, span.before), span.market.spot(symbol, span.now)
-    if new is None or (last is not None and last[0] == new[0]):
-        return []
-    return [wire_stream.stock_trade(symbol, new[0], new[1])]
+def _tape(market: Market, symbol: str) -> str:
+    return tape_of(market.listed_as(symbol)[1])
+
+
+def _halted(market: Market, symbol: str, now: int) -> str:
+    """The code of the halt that stands; empty while it trades."""
+    halt = market.halt(symbol, now)
+    return "" if halt is None else halt.code
+
+
+def _spot(market: Market, symbol: str, now: int) -> tuple[int, Decimal] | None:
+    return market.spot(symbol, now)
 
 
 def option_trades(span: Span, symbol: str) -> list[Json]:
@@ -137,24 +165,21 @@ def lulds(span: Span, symbol: str) -> list[Json]:
         return []
     mean = Decimal(str(sum(bar.close for bar in found) / len(found)))
     low, high = (round(mean * (1 + sign * LULD_SHARE), 2) for sign in (-1, 1))
-    return [wire_stream.luld(symbol, at, low, high)]
+    return [wire_stream.luld(symbol, at, (low, high), _tape(span.market, symbol))]
 
 
-def statuses(span: Span, symbol: str) -> list[Json]:
-    """A halt that began or ended."""
-    before, now = (span.market.halt(symbol, at) for at in (span.before, span.now))
-    if (before is None) == (now is None):
-        return []
-    return [wire_stream.status(symbol, span.now, "" if now is None else now.code)]
-
-
-#: Quotes are told by `News` itself. No market here has late trades, so updatedBars stay silent.
+#: What is told when it is not what was told last, by channel.
+STATES: dict[str, Callable[[Market, str, int], object]] = {
+    "quotes": quote_of,
+    INDICATIVE_QUOTES: quote_of,
+    "trades": _spot,
+    "statuses": _halted,
+}
+#: What happened since. No market here has late trades, so updatedBars stay silent.
 CHANNELS: dict[str, Callable[[Span, str], list[Json]]] = {
-    "trades": stock_trades,
     OPTION_TRADES: option_trades,
     DELAYED_TRADES: delayed_trades,
     "bars": bars,
     "dailyBars": daily_bars,
     "lulds": lulds,
-    "statuses": statuses,
 }

@@ -15,7 +15,7 @@ from simulator import wire_stream
 from simulator.exchange import Exchange
 from simulator.inbox import End, Inbox
 from simulator.stream_faults import TOO_MANY, Event, Line
-from simulator.stream_news import DELAYED_TRADES, OPTION_TRADES, News, Told
+from simulator.stream_news import DELAYED_TRADES, INDICATIVE_QUOTES, OPTION_TRADES, News, Told
 from simulator.symbols import is_option_symbol
 from simulator.updates import Update
 from simulator.wire_stream import Json
@@ -26,6 +26,12 @@ IEX, SIP = "/v2/iex", "/v2/sip"
 PATHS = (TRADING, INDICATIVE, OPRA, IEX, SIP)
 PAID = (OPRA, SIP)
 TRADE_UPDATES = "trade_updates"
+#: What `News` calls a channel by another name.
+SOURCES = {
+    (INDICATIVE, "trades"): DELAYED_TRADES,
+    (INDICATIVE, "quotes"): INDICATIVE_QUOTES,
+    (OPRA, "trades"): OPTION_TRADES,
+}
 FRAME_MESSAGES_MAX = 500
 
 
@@ -44,7 +50,8 @@ class Streams:
         self.exchange = exchange
         self.inboxes: list[Inbox] = []
         self._lines = {path: Line(path, exchange.faults) for path in PATHS}
-        self._news = News(exchange.market, exchange.tape)
+        off_cents = exchange.switches.indicative_off_cents
+        self._news = News(exchange.market, exchange.tape, off_cents)
         exchange.listeners.append(self._on_update)
         exchange.watchers.append(self._on_moved)
 
@@ -80,7 +87,8 @@ class Streams:
         """The whole set, by channel."""
         asked = {channel: symbols for channel, symbols in wanted.items() if symbols}
         if inbox.path != TRADING:
-            self._news.watch(asked, self.exchange.now)
+            named = {_source(inbox.path, channel): each for channel, each in asked.items()}
+            self._news.watch(named, self.exchange.now)
         inbox.wanted = asked
 
     def is_full(self, path: str) -> bool:
@@ -134,8 +142,6 @@ class Streams:
 
     def _on_moved(self, before: int, now: int) -> None:
         listening = [i for i in self.inboxes if i.path != TRADING and i.wanted and i.ended is None]
-        if not listening:
-            return
         wanted: dict[str, set[str]] = {}
         for inbox in listening:
             for channel, symbols in inbox.wanted.items():
@@ -152,9 +158,7 @@ class Streams:
 
 def _source(path: str, channel: str) -> str:
     """What `News` calls this channel."""
-    if channel != "trades":
-        return channel
-    return {INDICATIVE: DELAYED_TRADES, OPRA: OPTION_TRADES}.get(path, channel)
+    return SOURCES.get((path, channel), channel)
 
 
 def _of(inbox: Inbox, told: Told) -> list[Json]:

@@ -128,6 +128,9 @@ class Switches:
     expired_shorts_negative: bool = False
     #: When an exercise that a client asks for moves contracts, shares and cash.
     exercise_posts: ExercisePosts = ExercisePosts.AT_ONCE
+    #: Contracts expiring today that may be held and on order before opening more is refused; 0 is
+    #: no limit. The real account's limit is not documented.
+    expiring_today_max: int = 0
     #: Chance a night of one short contract that has no time value left; 0: nobody exercises early.
     early_assignment: float = 0.05
 
@@ -178,6 +181,7 @@ BOUNDS: dict[str, tuple[float | Decimal, float]] = {
     "stream_auth_s": (0, inf),
     "partial_share": (0, 1),
     "early_assignment": (0, 1),
+    "expiring_today_max": (0, inf),
     "indicative_off_cents": (0, 100),
     "settle_minutes": (0, SETTLE_MINUTES_MAX),
     "activity_hours_late": (0, inf),

@@ -19,6 +19,11 @@ def asset_id(symbol: str) -> str:
     return str(uuid5(NAMESPACE, f"asset:{symbol}"))
 
 
+def is_id(text: str) -> bool:
+    """Looks like the id of an asset."""
+    return len(text) == 36 and text.count("-") == 4
+
+
 def account_id(account: str) -> str:
     """The same for every run of an account name."""
     return str(uuid5(NAMESPACE, f"account:{account}"))
@@ -56,6 +61,8 @@ class Contract:
     id: str = ""
     size: int = 100  # shares delivered; another number after an adjustment
     deliverables: tuple[Deliverable, ...] = ()  # empty: `size` shares of the underlying
+    is_active: bool = True
+    is_tradable: bool = True
 
     def intrinsic(self, spot: Decimal) -> Decimal:
         """USD, a hundredth of what exercise at a spot brings; below zero when it costs."""
@@ -80,6 +87,15 @@ def root_of(symbol: str) -> str:
     """The letters in front; the whole text when it is no option symbol."""
     found = _OSI.match(symbol)
     return found.group(1) if found else symbol
+
+
+def expiration_of(symbol: str) -> date | None:
+    """None when it is no option symbol, or of no day that there is."""
+    found = _OSI.match(symbol)
+    try:
+        return None if found is None else date.fromisoformat(f"20{symbol[-15:-9]}")
+    except ValueError:
+        return None
 
 
 def title(contract: Contract) -> str:

@@ -6,10 +6,10 @@ that every question about them has the same answer, and the last trades of a who
 more than two chains of quotes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Final, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -25,8 +25,10 @@ SLOW_INTEREST = 300  # these every hour, those with less not at all
 SLOW_MINUTES = 60
 STALE_MINUTES = 5  # nobody trades on an older quote
 CACHED_MARKS = 160
+SHARED_SESSIONS = 2  # so few are priced as whole chains, since many contracts are asked in turn
 EXCHANGES: Final = "CNIQAZXM"
 CONDITIONS: Final = "aIIIaIfg"
+Row = TypeVar("Row")
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -54,23 +56,28 @@ class Tape:
         self._marks: dict[tuple[str, int], Mark] = {}
         self._first: dict[str, date] = {}  # known once there is a price
 
-    def prints(self, contract: Contract, start: int, end: int) -> list[Print]:
-        """Trades in [start, end], oldest first; none of a market that has recorded its own."""
-        if self._market.knows_trades:
-            return []
-        found = []
-        for session in self._days(contract, start, end):
-            for at in self._moments(session, contract):
-                mark = self._mark(contract.underlying, at) if start <= at <= end else {}
-                if contract.symbol in mark:
-                    found.append(mark[contract.symbol])
-        return found
+    def prints(
+        self, contract: Contract, start: int, end: int, *, newest_first: bool = False
+    ) -> Iterator[Print]:
+        """Trades in [start, end], each priced when it is asked for; none of a market that has
+        recorded its own."""
+        sessions = [] if self._market.knows_trades else self._days(contract, start, end)
+        mark = self._mark if len(sessions) <= SHARED_SESSIONS else self._mark_alone
+        for session in _ordered(sessions, newest_first):
+            for at in _ordered(self._moments(session, contract), newest_first):
+                found = mark(contract, at).get(contract.symbol) if start <= at <= end else None
+                if found is not None:
+                    yield found
 
-    def minutes(self, contract: Contract, start: int, end: int) -> list[Bar]:
-        """Bars of the minutes with a trade that begin in [start, end], oldest first."""
+    def minutes(
+        self, contract: Contract, start: int, end: int, *, newest_first: bool = False
+    ) -> Iterator[Bar]:
+        """Bars of the minutes with a trade that begin in [start, end]."""
         if self._market.knows_trades:
-            return self._market.option_minutes(contract.symbol, start, end + 1)
-        return [_bar(one) for one in self.prints(contract, start, end)]
+            found = self._market.option_minutes(contract.symbol, start, end + 1)
+            return iter(_ordered(found, newest_first))
+        prints = self.prints(contract, start, end, newest_first=newest_first)
+        return (_bar(one) for one in prints)
 
     def latest(self, contracts: Sequence[Contract], now: int) -> list[Print | None]:
         """The last trade of each in the session that runs, or that ran last; as for `prints`."""
@@ -84,9 +91,8 @@ class Tape:
             # Most have traded at the last moment; who had no price then did so earlier, or never.
             while missing and moments:
                 at = moments.pop()
-                marks = {name: self._mark(name, at) for name in {c.underlying for c in missing}}
                 for contract in missing:
-                    if (one := marks[contract.underlying].get(contract.symbol)) is not None:
+                    if (one := self._mark(contract, at).get(contract.symbol)) is not None:
                         found[contract.symbol] = one
                 missing = [contract for contract in missing if contract.symbol not in found]
         return [found.get(contract.symbol) for contract in contracts]
@@ -116,14 +122,30 @@ class Tape:
             return [session.open, session.open + middle, session.close - BUSY_MINUTES * MINUTE]
         return list(range(session.open, session.close, minutes * MINUTE))
 
-    def _mark(self, underlying: str, at: int) -> Mark:
-        key = (underlying, at)
+    def _mark(self, contract: Contract, at: int) -> Mark:
+        """Of its whole chain: kept for the others who ask."""
+        key = (contract.underlying, at)
         if key not in self._marks:
             while len(self._marks) >= CACHED_MARKS:
                 self._marks.pop(next(iter(self._marks)))
-            chain = self._market.chain(underlying, at)
+            is_still = self._is_still(contract.underlying, at)
+            chain = None if is_still else self._market.chain(contract.underlying, at)
             self._marks[key] = {} if chain is None else _marked(chain, at)
         return self._marks[key]
+
+    def _mark_alone(self, contract: Contract, at: int) -> Mark:
+        is_still = self._is_still(contract.underlying, at)
+        chain = None if is_still else self._market.chain_of(contract, at)
+        return {} if chain is None else _marked(chain, at)
+
+    def _is_still(self, underlying: str, at: int) -> bool:
+        """In a halt nothing trades."""
+        halt = self._market.halt(underlying, at)
+        return halt is not None and halt.start < at
+
+
+def _ordered(rows: Sequence[Row], newest_first: bool) -> Sequence[Row]:
+    return rows[::-1] if newest_first else rows
 
 
 def _is_busy(contract: Contract) -> bool:

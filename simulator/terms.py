@@ -1,8 +1,9 @@
 """Type, time in force and prices of an order: what goes together, for contracts and for shares."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Literal
 
 from simulator.refusal import Refusal, bad_parameter, unprocessable
@@ -24,6 +25,7 @@ PRICES_OF = {
 }
 IMMEDIATE = ("opg", "cls", "ioc", "fok")
 CENT = Decimal("0.01")
+_DIGITS = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 SUB_PENNY = Decimal("0.0001")  # of a share below one dollar
 
 
@@ -129,14 +131,13 @@ def choice(body: Body, key: str, allowed: tuple[str, ...], default: str | None =
 
 
 def number(value: object, name: str) -> Decimal:
-    """Numbers come as JSON numbers or as text; NaN and infinity are neither."""
+    """Numbers come as JSON numbers or as text of digits; NaN and infinity are neither."""
     problem: Refusal = bad_parameter(f"invalid {name}")
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise problem
-    try:
-        found = Decimal(value)
-    except (InvalidOperation, ValueError):
-        raise problem from None
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise problem
+    found = Decimal(value)
     if not found.is_finite() or abs(found) > 10**9:
         raise problem
     return found

@@ -147,3 +147,8 @@ def american_rows(terms: Floats, years: Floats, times: Floats, amounts: Floats) 
     for row in range(len(terms)):
         found[row] = american(terms[row], years[row], times, amounts)
     return found
+
+
+if __name__ == "__main__":  # the front door's: compiled and kept beside the code, for who asks next
+    nothing = np.empty(0)
+    american_rows(np.array([[100.0, 90.0, 0.2, -1.0, 0.04]]), np.ones(1), nothing, nothing)

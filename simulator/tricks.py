@@ -16,7 +16,7 @@ PARTS_MAX = 5
 class Part:
     """Units that are filled now; `ends`: the broker cancels the rest."""
 
-    units: int
+    units: Decimal
     ends: bool = False
 
 
@@ -28,19 +28,19 @@ def is_halted(market: Market, order: Order, now: int) -> bool:
     return any(market.halt(stock, now) is not None for stock in stocks)
 
 
-def part(faults: Faults, order: Order, left: int) -> Part:
+def part(faults: Faults, order: Order, left: Decimal) -> Part:
     """All that is left, unless a fault says otherwise. What is filled in parts stays so: one part
     each time that the order meets the market."""
     fault = faults.take(FaultKind.PARTIAL_CANCEL) if left > 1 else None
     if fault is not None:
-        return Part(units=min(max(int(fault.setting("units")), 1), left - 1), ends=True)
+        return Part(units=min(Decimal(max(int(fault.setting("units")), 1)), left - 1), ends=True)
     parts = faults.parts.pop(order.id, None)
     if parts is None and left > 1 and (fault := faults.take(FaultKind.PARTIAL_FILLS)) is not None:
-        parts = min(max(int(fault.setting("parts")), 1), PARTS_MAX, left)
+        parts = min(max(int(fault.setting("parts")), 1), PARTS_MAX, int(left))
     if parts is None or parts <= 1:
         return Part(units=left)
     faults.parts[order.id] = parts - 1
-    return Part(units=max(left // parts, 1))
+    return Part(units=max(left // parts, Decimal(1)))
 
 
 def late_fill(faults: Faults, order: Order, market: Market, now: int) -> list[Decimal] | None:

@@ -14,9 +14,9 @@ class Execution:
 
     id: str
     order: Order
-    qty: int
+    qty: Decimal
     price: Decimal
-    position_qty: int
+    position_qty: Decimal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,11 +4,12 @@ from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
 
-from simulator.accounting import Figures, value_of
+from simulator.accounting import Figures, stock_times, value_of
 from simulator.book import Activity, Book, Configuration, Order, Position
 from simulator.exchange import Exchange
 from simulator.market import Market
 from simulator.permits import options_level
+from simulator.promises import available
 from simulator.sessions import Session, Sessions
 from simulator.symbols import Contract, account_id, asset_id, plain, title
 from simulator.times import new_york, new_york_text, rfc3339, rfc3339_short
@@ -26,8 +27,8 @@ def account(exchange: Exchange, figures: Figures) -> Json:
     equity = money(figures.equity)
     options = money(figures.options_buying_power)
     double = money(figures.options_buying_power * 2)
-    times = book.configuration.max_margin_multiplier
-    multiplied = money(figures.options_buying_power * int(times))
+    times = stock_times(book)
+    multiplied = money(figures.options_buying_power * times)
     return {
         "id": account_id(book.account),
         "admin_configurations": {},
@@ -58,7 +59,7 @@ def account(exchange: Exchange, figures: Figures) -> Json:
         "maintenance_margin": money(figures.maintenance),
         "last_maintenance_margin": "0",
         "sma": "0",
-        "multiplier": times,
+        "multiplier": str(times),
         "intraday_adjustments": "0",
         "balance_asof": exchange.sessions.before(exchange.session.day).day.isoformat(),
         "trading_blocked": False,
@@ -110,7 +111,7 @@ def asset(symbol: str, name: str, exchange: str) -> Json:
         "shortable": True,
         "easy_to_borrow": True,
         "borrow_status": "easy_to_borrow",
-        "fractionable": False,
+        "fractionable": True,
         "maintenance_margin_requirement": 30,
         "margin_requirement_long": "30",
         "margin_requirement_short": "30",
@@ -120,7 +121,7 @@ def asset(symbol: str, name: str, exchange: str) -> Json:
 
 def contract(listed: Contract, market: Market, now: int, today: date) -> Json:
     """`today` is the session that runs or comes next."""
-    active = listed.last_day >= today
+    active = listed.is_active and listed.last_day >= today
     closed = market.last_close(listed.symbol, now)
     day = listed.open_interest_day
     return {
@@ -128,7 +129,7 @@ def contract(listed: Contract, market: Market, now: int, today: date) -> Json:
         "symbol": listed.symbol,
         "name": title(listed),
         "status": "active" if active else "inactive",
-        "tradable": active,
+        "tradable": active and listed.is_tradable,
         "expiration_date": listed.expiration.isoformat(),
         "root_symbol": listed.root,
         "underlying_symbol": listed.underlying,
@@ -150,6 +151,7 @@ def order(made: Order, *, nested: bool = True) -> Json:
     """An order with its legs, or a leg."""
     is_parent = bool(made.legs)
     is_leg = made.ratio is not None
+    legs = made.legs or (made.bond.legs_of(made) if made.bond is not None else ())
     shown: Json = {
         "id": made.id,
         "client_order_id": made.client_order_id,
@@ -166,9 +168,9 @@ def order(made: Order, *, nested: bool = True) -> Json:
         "asset_id": asset_id(made.symbol) if made.symbol else "",
         "symbol": made.symbol,
         "asset_class": asset_class(made),
-        "notional": None,
-        "qty": str(made.qty),
-        "filled_qty": str(made.filled_qty),
+        "notional": _price(made.notional),
+        "qty": None if made.notional is not None else plain(made.qty),
+        "filled_qty": plain(made.filled_qty),
         "filled_avg_price": _price(made.filled_avg_price),
         "order_class": made.order_class,
         "order_type": made.type,
@@ -179,7 +181,7 @@ def order(made: Order, *, nested: bool = True) -> Json:
         "stop_price": _price(made.stop_price),
         "status": made.status,
         "extended_hours": made.extended_hours,
-        "legs": [order(leg) for leg in made.legs] if is_parent and nested else None,
+        "legs": [order(leg) for leg in legs] if legs and nested else None,
         "trail_percent": _price(made.trail_percent),
         "trail_price": _price(made.trail_price),
         "hwm": _price(made.hwm),
@@ -208,14 +210,14 @@ def position(held: Position, book: Book, last_close: Decimal | None) -> Json:
     basis = held.entry * held.qty * held.multiplier
     gain = value - basis
     today = (held.mark - last) * held.qty * held.multiplier
-    free = max(abs(held.qty) - book.held_for_orders(held.symbol), 0)
+    free = available(book, held.symbol)
     return {
         "asset_id": asset_id(held.symbol),
         "symbol": held.symbol,
         "exchange": "" if held.contract is not None else "NASDAQ",
         "asset_class": "us_option" if held.contract is not None else "us_equity",
         "asset_marginable": True,
-        "qty": str(held.qty),
+        "qty": plain(held.qty),
         "avg_entry_price": money(held.entry),
         "side": "long" if held.qty > 0 else "short",
         "market_value": money(value),
@@ -227,7 +229,7 @@ def position(held: Position, book: Book, last_close: Decimal | None) -> Json:
         "current_price": money(held.mark),
         "lastday_price": money(last),
         "change_today": _share(held.mark - last, last),
-        "qty_available": str(free if held.qty > 0 else -free),
+        "qty_available": plain(free if held.qty > 0 else -free),
     }
 
 
@@ -265,9 +267,9 @@ def _fill(done: Activity) -> Json:
         "price": _price(done.price),
         "qty": plain(done.qty),
         "side": done.side,
-        "leaves_qty": str(done.leaves_qty),
+        "leaves_qty": plain(done.leaves_qty),
         "order_id": done.order_id,
-        "cum_qty": str(done.cum_qty),
+        "cum_qty": plain(done.cum_qty),
         "order_status": "partially_filled" if done.leaves_qty else "filled",
     }
 

@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 
+from simulator import codes
 from simulator.market import GREEKS, Bar, Chain, Quote
 from simulator.tape import Print
 from simulator.times import MINUTE, rfc3339, rfc3339_short
@@ -22,8 +23,8 @@ def snapshots(
 ) -> dict[str, Json]:
     """Of the given rows, in that order, keyed by symbol.
 
-    Quotes lie up to `off_cents` outside the true ones. With `zeros` contracts that expire on
-    `expiring` have greeks of zero instead of none.
+    Quotes lie up to `off_cents` outside the true ones. With `zeros` contracts whose last day
+    is `expiring` have greeks of zero instead of none.
     """
     index = np.asarray(rows, dtype=np.intp)
     times = [rfc3339(at) for at in chain.at[index].tolist()]
@@ -48,7 +49,7 @@ def snapshots(
     if zeros:
         for row in rows:
             contract = chain.contracts[row]
-            if contract.expiration == expiring:
+            if contract.last_day == expiring:
                 found[contract.symbol].pop("impliedVolatility", None)
                 found[contract.symbol]["greeks"] = dict.fromkeys(GREEKS, 0.0)
     return found
@@ -118,7 +119,7 @@ def _numbers(column: np.typing.NDArray[np.float64]) -> list[float]:
     return values
 
 
-def stock_quote(quote: Quote) -> Json:
+def stock_quote(quote: Quote, tape: str) -> Json:
     return {
         "t": rfc3339(quote.at),
         "ax": "V",
@@ -128,12 +129,13 @@ def stock_quote(quote: Quote) -> Json:
         "bp": float(quote.bid or 0),
         "bs": quote.bid_size,
         "c": ["R"],
-        "z": "C",
+        "z": tape,
     }
 
 
-def stock_trade(at: int, price: float) -> Json:
-    return {"t": rfc3339(at), "x": "V", "p": price, "s": 100, "c": ["@"], "i": 1, "z": "C"}
+def stock_trade(at: int, price: float, tape: str) -> Json:
+    sale = codes.regular_sale(tape)
+    return {"t": rfc3339(at), "x": "V", "p": price, "s": 100, "c": [sale], "i": 1, "z": tape}
 
 
 def bar(shown: Bar) -> Json:

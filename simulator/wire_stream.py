@@ -31,6 +31,10 @@ ERRORS = {
     500: "internal error",
 }
 HALT_REASONS = {"T1": "Halt News Pending", "LUDP": "Volatility Trading Pause"}
+CTA_REASONS = {
+    "T1": ("P", "News Pending"),
+    "LUDP": ("M", "Limit Up-Limit Down (LULD) Trading Pause"),
+}
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _NO_ASSET = str(UUID(int=0))
 
@@ -60,7 +64,7 @@ def trade_update(update: Update) -> Json:
         units, net = _net(update.executions)
         more |= {"price": plain(net), "qty": plain(units)}
         more["position_qtys"] = {
-            done.order.symbol: str(done.position_qty) for done in update.executions
+            done.order.symbol: plain(done.position_qty) for done in update.executions
         }
         more["legs"] = [_leg(done, update.at) for done in update.executions]
     return _envelope(update, more)
@@ -82,8 +86,8 @@ def _single(update: Update, made: Order, execution: Execution | None) -> Json:
         "order": wire.order(made),
         "execution_id": execution.id,
         "price": plain(execution.price),
-        "qty": str(execution.qty),
-        "position_qty": str(execution.position_qty),
+        "qty": plain(execution.qty),
+        "position_qty": plain(execution.position_qty),
     }
 
 
@@ -100,7 +104,7 @@ def _envelope(update: Update, more: Json) -> Json:
 def _leg(done: Execution, at: int) -> Json:
     return {
         "execution_id": done.id,
-        "qty": str(done.qty),
+        "qty": plain(done.qty),
         "price": plain(done.price),
         "order_id": done.order.id,
         "symbol": done.order.symbol,
@@ -147,12 +151,12 @@ def option_trade(symbol: str, one: Print) -> Json:
     return {"T": "t", "S": symbol, **wire_data.option_trade(one), "t": one.at}
 
 
-def stock_quote(symbol: str, quote: Quote) -> Json:
-    return {"T": "q", "S": symbol, **wire_data.stock_quote(quote), "t": quote.at}
+def stock_quote(symbol: str, quote: Quote, tape: str) -> Json:
+    return {"T": "q", "S": symbol, **wire_data.stock_quote(quote, tape), "t": quote.at}
 
 
-def stock_trade(symbol: str, at: int, price: Decimal) -> Json:
-    return {"T": "t", "S": symbol, **wire_data.stock_trade(at, float(price)), "t": at}
+def stock_trade(symbol: str, at: int, price: Decimal, tape: str) -> Json:
+    return {"T": "t", "S": symbol, **wire_data.stock_trade(at, float(price), tape), "t": at}
 
 
 def minute_bar(symbol: str, bar: Bar) -> Json:
@@ -165,16 +169,20 @@ def daily_bar(symbol: str, bar: Bar) -> Json:
     return {"T": "d", "S": symbol, **wire_data.bar(bar), "t": midnight}
 
 
-def status(symbol: str, at: int, code: str) -> Json:
-    """A halt for the reason of this code; without one its end."""
+def status(symbol: str, at: int, code: str, tape: str) -> Json:
+    """A halt for the reason of this code of Nasdaq's; without one its end. Each tape has its own
+    words."""
     words = ("T", "Trading Resumption", "T3", "News and Resumption Times")
     if code:
         words = ("H", "Trading Halt", code, HALT_REASONS.get(code, "Halt"))
+    if tape != "C":
+        reason = CTA_REASONS.get(code, (code, "Halt"))
+        words = ("2", "Trading Halt", *reason) if code else ("3", "Resume", "", "")
     shown: Json = dict(zip(("sc", "sm", "rc", "rm"), words, strict=True))
-    return {"T": "s", "S": symbol, "t": at, "z": "C", **shown}
+    return {"T": "s", "S": symbol, "t": at, "z": tape, **shown}
 
 
-def luld(symbol: str, at: int, low: Decimal, high: Decimal) -> Json:
-    """The price band, limit up and limit down."""
-    shown: Json = {"u": float(high), "d": float(low), "i": "B", "z": "C"}
+def luld(symbol: str, at: int, band: tuple[Decimal, Decimal], tape: str) -> Json:
+    """The price band, limit down and limit up."""
+    shown: Json = {"u": float(band[1]), "d": float(band[0]), "i": "B", "z": tape}
     return {"T": "l", "S": symbol, "t": at, **shown}

@@ -44,7 +44,7 @@ orders = Table(
     Column("position_intent", Text),  # null where the broker sends none
     Column("quantity", SHARES, nullable=False),
     Column("filled_quantity", SHARES, nullable=False),
-    Column("filled_average_price", PRICE),  # null until a fill
+    Column("filled_average_price", Numeric(16, 6)),  # null until a fill
     Column("limit_price", PRICE),  # null on a leg and a market order
     Column("status", Text, nullable=False),
     Column("submitted_at", INSTANT, nullable=False),

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from db.schema.columns import INSTANT, PRICE, USD, account_id, cycle_id, identity, metadata, one_of
-from domain.orders import LIVE, IntentState, Purpose, Side
+from domain.orders import LIVE, LOOK_AFTER_S, IntentState, Purpose, Side
 from domain.risk import Check
 from domain.structures import StructureState
 
@@ -146,14 +146,17 @@ intents = Table(
         "(sent_at IS NULL) = (state IN ('planned', 'not_sent'))", name="sent_when_it_left"
     ),
 )
-# A structure is never opened twice at once, nor closed twice at once.
+# A structure is never opened twice at once, nor closed twice at once. An order that was looked up
+# to the end and given up does not count: should it turn up beside the one that followed, that is
+# no wish of ours, and it must be possible to write it down.
 for purpose, doing in ((Purpose.OPEN, "opening"), (Purpose.CLOSE, "closing")):
     Index(
         f"one_live_{doing}_intent",
         intents.c.structure_id,
         unique=True,
         postgresql_where=(intents.c.purpose == purpose)
-        & intents.c.state.in_([IntentState.PLANNED, *LIVE]),
+        & intents.c.state.in_([IntentState.PLANNED, *LIVE])
+        & (intents.c.looks < len(LOOK_AFTER_S)),
     )
 
 # The quote of each leg that a price was made from.

@@ -65,9 +65,12 @@ class Tree:
         self.bin = folder / "bin"
         self.wheels = folder / "wheels"
         self.kernels = self.root / "domain" / "pricing" / "__main__.py"
-        for made in (self.root / "cli", self.kernels.parent, self.bin, self.wheels):
+        self.tree_kernels = self.root / "simulator" / "tree.py"
+        folders = (self.root / "cli", self.kernels.parent, self.tree_kernels.parent)
+        for made in (*folders, self.bin, self.wheels):
             made.mkdir(parents=True)
         self.kernels.write_text(STAND_IN_KERNELS)
+        self.tree_kernels.write_text(STAND_IN_KERNELS)
         shutil.copy(SHELL_FILE, self.root / "strikeflow")
         (self.root / "cli" / "__main__.py").write_text(STAND_IN_CLI)
         self.lock(wheel(self.wheels, "1.0"))
@@ -189,21 +192,27 @@ def test_a_changed_lock_makes_the_environment_again(made: Made) -> None:
     assert "Setting up .venv" in err
 
 
-def compiled_times(tree: Tree) -> int:
-    return len(Path(f"{tree.kernels}.compiled").read_text().splitlines())
+def compiled_times(tree: Tree) -> list[int]:
+    """Of the core's kernels and of the simulator's."""
+    kept = [Path(f"{kernels}.compiled") for kernels in (tree.kernels, tree.tree_kernels)]
+    return [len(path.read_text().splitlines()) for path in kept]
 
 
-def test_kernels_are_compiled_again_when_their_code_changed_and_only_then(made: Made) -> None:
+@pytest.mark.parametrize("changed", ["kernels", "tree_kernels"])
+def test_kernels_are_compiled_again_when_their_code_changed_and_only_then(
+    made: Made, changed: str
+) -> None:
     tree, _ = made
     tree.run()
     before = compiled_times(tree)
     assert tree.run()[2] == ""
     assert compiled_times(tree) == before
-    tree.kernels.write_text(f"{STAND_IN_KERNELS}  # otherwise")
+    kernels = getattr(tree, changed)
+    kernels.write_text(f"{kernels.read_text()}  # otherwise")
     code, out, err = tree.run()
     assert (code, json.loads(out)["pebble"]) == (7, "1.0")
     assert err == "Compiling the pricing kernels (once, about half a minute) ...\n"
-    assert compiled_times(tree) == before + 1
+    assert compiled_times(tree) == [times + 1 for times in before]
 
 
 def test_kernels_that_do_not_compile_stop_the_start_with_the_compilers_words(tree: Tree) -> None:

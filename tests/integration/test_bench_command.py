@@ -5,10 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench import simulator
 from bench.pricing.errors import BARS
 
 ROOT = Path(__file__).parents[2]
@@ -78,3 +80,24 @@ def test_the_bench_of_greeks_refuses_a_number_that_is_none():
     done = run("bench.greeks", "--contracts", "few")
     assert done.returncode == 2
     assert "few is no number of contracts" in done.stderr
+
+
+def test_the_bench_of_the_simulator_ends_with_one_json_line_of_every_figure(monkeypatch, capsys):
+    few = replace(simulator.WIDE, strike_range=0.03)
+    sizes = {"WIDE": few, "SNAPSHOTS": 50, "PAGE": 20, "ORDERS": 3, "MINUTES": 2}
+    for name, size in sizes.items():
+        monkeypatch.setattr(simulator, name, size)
+    code = simulator.main()
+    *table, last = capsys.readouterr().out.splitlines()
+    assert not [line for line in table if line.startswith("{")]
+    told = json.loads(last)
+    assert told.pop("bench") == "simulator"
+    assert told.pop("targets_met") == (code == 0)
+    assert set(told) == {
+        "day_390_minutes_s",
+        "snapshots_10000_s",
+        "snapshots_to_encoding_ratio",
+        "order_round_trips_per_s",
+        "orders_to_bare_ratio",
+    }
+    assert all(figure > 0 for figure in told.values())

@@ -184,7 +184,7 @@ def assert_keys_are_kept(error):
 def test_what_nobody_can_trust_is_unknown_and_the_order_left_once(what, stand):
     playing = stand(UNTRUSTED[what])
     with pytest.raises(Unknown) as said:
-        broker_at(playing.url).submit(INTENT)
+        broker_at(playing.url).submit(INTENT, INTENT.limit_price)
     assert [line for line, _ in playing.requests] == ["POST /v2/orders HTTP/1.1"]
     assert INTENT.client_order_id in str(said.value)
     assert "\n" not in str(said.value)
@@ -196,7 +196,7 @@ def test_an_answer_that_never_comes_is_unknown_and_the_order_left_once(stand, mo
     monkeypatch.setattr(transport, "READ_TIMEOUT_S", 0.2)
     playing = stand(None, keeps_open=True)
     with pytest.raises(Unknown, match="Timeout") as said:
-        broker_at(playing.url).submit(INTENT)
+        broker_at(playing.url).submit(INTENT, INTENT.limit_price)
     assert len(playing.requests) == 1
     assert_keys_are_kept(said.value)
 
@@ -205,7 +205,7 @@ def test_an_answer_that_stops_half_way_is_unknown_and_the_order_left_once(stand,
     monkeypatch.setattr(transport, "READ_TIMEOUT_S", 0.2)
     playing = stand(answer("200 OK", ORDER)[:-10], keeps_open=True)
     with pytest.raises(Unknown) as said:
-        broker_at(playing.url).submit(INTENT)
+        broker_at(playing.url).submit(INTENT, INTENT.limit_price)
     assert len(playing.requests) == 1
     assert_keys_are_kept(said.value)
 
@@ -215,7 +215,7 @@ def test_a_refused_connection_is_unknown():
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
     with pytest.raises(Unknown, match="ConnectionError") as said:
-        broker_at(url).submit(INTENT)
+        broker_at(url).submit(INTENT, INTENT.limit_price)
     assert_keys_are_kept(said.value)
 
 
@@ -225,7 +225,7 @@ def test_an_order_is_not_sent_to_where_the_answer_points(stand):
     moved = answer("307 Temporary Redirect", b"", f"Location: {elsewhere.url}/v2/orders\r\n")
     playing = stand(moved)
     with pytest.raises(BrokerError):
-        broker_at(playing.url).submit(INTENT)
+        broker_at(playing.url).submit(INTENT, INTENT.limit_price)
     assert len(playing.requests) == 1
     assert elsewhere.requests == []
 
@@ -271,7 +271,7 @@ def test_a_no_that_can_be_trusted_is_that_kind_of_no_and_was_asked_once(what, st
     reply, kind = REFUSALS[what]
     playing = stand(reply)
     with pytest.raises(Refused) as said:
-        broker_at(playing.url).submit(INTENT)
+        broker_at(playing.url).submit(INTENT, INTENT.limit_price)
     assert type(said.value) is kind
     assert said.value.status == int(reply.split()[1])
     assert len(playing.requests) == 1
@@ -287,6 +287,7 @@ QUESTIONS = {
     "contract": lambda broker: broker.contract("AAPL261218P00210000"),
     "chain_snapshots": lambda broker: broker.chain_snapshots("AAPL", WINDOW),
     "snapshots": lambda broker: broker.snapshots(["AAPL261218P00210000"]),
+    "quotes": lambda broker: broker.quotes(["AAPL261218P00210000"]),
     "spots": lambda broker: broker.spots(["AAPL"]),
     "order_by_client_id": lambda broker: broker.order_by_client_id("one"),
     "cancel": lambda broker: broker.cancel(UUID(int=1)),
@@ -359,7 +360,7 @@ def test_keys_are_in_no_text_of_the_client():
 
 def test_the_request_is_the_intent_and_nothing_else(stand):
     playing = stand(answer("200 OK", ORDER))
-    order = broker_at(playing.url).submit(INTENT)
+    order = broker_at(playing.url).submit(INTENT, Decimal("-1.07"))  # better than it must be
     assert order.id == UUID(ORDER["id"])
     ((_, body),) = playing.requests
     assert json.loads(body, parse_float=str) == {
@@ -378,7 +379,7 @@ def test_the_request_is_the_intent_and_nothing_else(stand):
                 "position_intent": "sell_to_open",
             },
         ],
-        "limit_price": "-1.05",
+        "limit_price": "-1.07",
         "order_class": "mleg",
         "qty": "2.0",
         "time_in_force": "day",

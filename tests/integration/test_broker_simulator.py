@@ -55,6 +55,10 @@ def a_single(name, limit=Decimal("0.01")):
     return replace(one, legs=(leg,))
 
 
+def send(broker, intent):
+    return broker.submit(intent, intent.limit_price)
+
+
 # Chains
 
 
@@ -137,7 +141,7 @@ def test_snapshots_of_more_contracts_than_one_request_takes_are_all_there(broker
 
 def test_a_condor_is_sent_as_one_package_and_fills_leg_by_leg(broker, simulator):
     intent = a_condor(simulator)
-    order = broker.submit(intent)
+    order = send(broker, intent)
     assert (order.client_order_id, order.order_class, order.quantity) == ("condor", "mleg", 2)
     assert order.limit_price == Decimal("-0.01")
     assert [(leg.symbol, leg.side) for leg in order.legs] == [
@@ -164,7 +168,7 @@ def test_a_condor_is_sent_as_one_package_and_fills_leg_by_leg(broker, simulator)
 
 
 def test_a_single_leg_is_sent_as_a_simple_order(broker, simulator):
-    order = broker.submit(a_single("one"))
+    order = send(broker, a_single("one"))
     assert (order.order_class, order.side, order.position_intent) == (
         "simple",
         "buy",
@@ -175,18 +179,18 @@ def test_a_single_leg_is_sent_as_a_simple_order(broker, simulator):
 
 
 def test_an_id_is_taken_for_good_even_after_a_cancel(broker, simulator):
-    order = broker.submit(a_single("one"))
+    order = send(broker, a_single("one"))
     with pytest.raises(IdTaken):
-        broker.submit(a_single("one"))
+        send(broker, a_single("one"))
     broker.cancel(order.id)
     assert broker.order_by_client_id("one").status == "canceled"
     with pytest.raises(IdTaken):
-        broker.submit(a_single("one"))
+        send(broker, a_single("one"))
     assert len(simulator.exchange.book.orders) == 1
 
 
 def test_what_has_ended_cannot_be_canceled(broker, simulator):
-    order = broker.submit(a_condor(simulator))
+    order = send(broker, a_condor(simulator))
     with pytest.raises(Refused, match="filled"):
         broker.cancel(order.id)
 
@@ -194,7 +198,7 @@ def test_what_has_ended_cannot_be_canceled(broker, simulator):
 def test_a_refusal_keeps_the_brokers_words_and_code(broker, simulator):
     simulator.exchange.book.cash = Decimal(0)
     with pytest.raises(Refused, match="insufficient options buying power") as said:
-        broker.submit(a_condor(simulator))
+        send(broker, a_condor(simulator))
     assert (said.value.status, said.value.code) == (403, 40310000)
     assert not isinstance(said.value, NotAuthorized)
     assert broker.order_by_client_id("condor") is None
@@ -215,14 +219,14 @@ def test_keys_of_nobody_are_not_authorized(monkeypatch, request):
 def test_orders_are_whole_whatever_the_size_of_a_page(size, broker, simulator, monkeypatch):
     """The clock stands still, so that all of them lie within a thousandth of a second."""
     monkeypatch.setattr(client, "ORDERS_PAGE", size)
-    sent = [broker.submit(a_single(f"order-{n}")).id for n in range(25)]
+    sent = [send(broker, a_single(f"order-{n}")).id for n in range(25)]
     found = broker.orders(TEN - timedelta(days=1))
     assert [order.id for order in found] == sent
 
 
 def test_orders_of_one_moment_are_whole_or_said_to_be_unknown(broker, simulator, monkeypatch):
     """Time is all there is to page by: more orders of one moment than fit cannot be read."""
-    ids = [broker.submit(a_single(f"order-{n}")).id for n in range(6)]
+    ids = [send(broker, a_single(f"order-{n}")).id for n in range(6)]
     one_moment = next(iter(simulator.exchange.book.orders.values())).submitted_at
     for order in simulator.exchange.book.orders.values():
         order.submitted_at = one_moment
@@ -235,7 +239,7 @@ def test_orders_of_one_moment_are_whole_or_said_to_be_unknown(broker, simulator,
 
 
 def test_several_orders_of_one_moment_across_a_page_are_all_read(broker, simulator, monkeypatch):
-    ids = [broker.submit(a_single(f"order-{n}")).id for n in range(9)]
+    ids = [send(broker, a_single(f"order-{n}")).id for n in range(9)]
     book = simulator.exchange.book
     for number, order in enumerate(book.orders.values()):
         order.submitted_at = simulator.exchange.now + number // 3 * 1_000_000_000
@@ -244,16 +248,16 @@ def test_several_orders_of_one_moment_across_a_page_are_all_read(broker, simulat
 
 
 def test_orders_before_the_window_are_left_out(broker, simulator):
-    broker.submit(a_single("old"))
+    send(broker, a_single("old"))
     simulator.advance(TEN + timedelta(minutes=1))
-    broker.submit(a_single("new"))
+    send(broker, a_single("new"))
     assert [o.client_order_id for o in broker.orders(TEN + timedelta(seconds=30))] == ["new"]
 
 
 @pytest.mark.parametrize("size", [1, 4, 5, 7, 100])
 def test_activities_are_whole_whatever_the_size_of_a_page(size, broker, simulator, monkeypatch):
     monkeypatch.setattr(client, "ACTIVITIES_PAGE", size)
-    broker.submit(a_condor(simulator))
+    send(broker, a_condor(simulator))
     exchange = simulator.exchange
     for kind in ("OPEXP", "OPASN", "OPTRD"):
         exchange.book.activities.append(

@@ -79,6 +79,7 @@ FILL = Fill(
     quantity=Decimal(2),
     price=Decimal("1.05"),
     filled_at=SLOT,
+    status="executed",
 )
 ACTIVITY = Activity(
     activity_type="OPEXC",
@@ -114,13 +115,13 @@ MONEY = Account(
 SAVES = {
     "orders": (lambda s, c, v: books.save_orders(s, c.account_id, v), [PARENT], [FILLED], 3),
     "fills": (
-        lambda s, c, v: books.save_fills(s, c.account_id, v),
+        lambda s, c, v: books.save_fills(s, c.account_id, v, SLOT),
         [FILL, replace(FILL, id="f2")],
         [FILL, replace(FILL, id="f2", price=Decimal("1.04"))],
         2,
     ),
     "activities": (
-        lambda s, c, v: books.save_activities(s, c.account_id, v),
+        lambda s, c, v: books.save_activities(s, c.account_id, v, SLOT),
         [ACTIVITY, replace(ACTIVITY, activity_type="OPTRD")],
         [replace(ACTIVITY, status="canceled"), replace(ACTIVITY, activity_type="OPTRD")],
         2,
@@ -161,6 +162,19 @@ def test_what_is_saved_a_second_time_writes_nothing_and_what_is_corrected_one_ro
     assert stored[0] == stored[1] != stored[2] == stored[3]
 
 
+def test_a_reading_of_an_order_that_is_older_than_what_is_known_changes_nothing(
+    database_url, cycle
+):
+    written = []
+    for value in (FILLED, PARENT, FILLED):
+        with transaction(database_url) as session:
+            written.append(books.save_orders(session, cycle.account_id, [value]))
+    assert written == [3, 0, 0]
+    corrected = replace(FILLED, filled_quantity=Decimal(1))  # of the same moment
+    with transaction(database_url) as session:
+        assert books.save_orders(session, cycle.account_id, [corrected]) == 1
+
+
 @pytest.mark.parametrize("table", ["orders", "fills", "activities", "positions"])
 def test_saving_nothing_writes_nothing(table, database_url, cycle):
     save, first, _, _ = SAVES[table]
@@ -189,7 +203,7 @@ def test_what_is_not_held_any_more_is_gone_and_of_another_account_stays(database
 def test_books_come_back_as_they_were_saved(database_url, cycle):
     with transaction(database_url) as session:
         books.save_positions(session, cycle, [HELD])
-        books.save_activities(session, cycle.account_id, [ACTIVITY])
+        books.save_activities(session, cycle.account_id, [ACTIVITY], SLOT)
     with transaction(database_url) as session:
         assert books.read_positions(session, cycle.account_id) == [HELD]
         assert books.read_activities(session, cycle.account_id) == [ACTIVITY]
@@ -315,7 +329,9 @@ def test_a_chain_comes_back_with_every_value_and_every_gap(database_url, contrac
             )
         )
         session = Session(connection)
-        mine = Cycle(id=1, account_id=1, account="A", kind=CycleKind.TRADING, slot=SLOT)
+        mine = Cycle(
+            id=1, account_id=1, account="A", kind=CycleKind.TRADING, slot=SLOT, lease_number=0
+        )
         head = ("XYZ", SLOT, Decimal("230.1234"), None)
         snapshots.save_quotes(session, snapshots.save_snapshot(session, mine, head), chain)
         taken = snapshots.read_snapshot(session, mine, "XYZ")

@@ -1,5 +1,7 @@
 """What the database promises by itself: each promise is broken on purpose, and it refuses."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -7,46 +9,16 @@ from sqlalchemy.exc import IntegrityError
 from db.session import engine
 from domain.chain import DOUBTS
 
-#: A small record that is sound: account 1 with two cycles, a chain, a structure and two intents.
-SOUND = """
-INSERT INTO accounts (number, environment, first_seen_at) VALUES ('A1', 'paper', now());
-INSERT INTO cycles (account_id, kind, slot, state, opened_at, closed_at, lease_until, code_version)
-  VALUES (1, 'trading', '2026-11-20 15:00Z', 'done', now(), now(), now(), '1'),
-         (1, 'trading', '2026-11-20 15:30Z', 'running', now(), NULL, now(), '1');
-INSERT INTO steps (cycle_id, step, started_at) VALUES (1, 'snapshot', now());
-INSERT INTO snapshots (cycle_id, underlying, taken_at, spot) VALUES (1, 'AAPL', now(), 230);
-INSERT INTO quotes (snapshot_id, symbol, expiration, strike, "right", style, multiplier)
-  VALUES (1, 'AAPL261218C00240000', '2026-12-18', 240, 'C', 'american', 100),
-         (1, 'AAPL261218C00245000', '2026-12-18', 245, 'C', 'american', 100);
-INSERT INTO forwards VALUES
-  (1, 'AAPL', '2026-12-18', 0.1, 0.1, 0.04, '2026-11-19', 0.01, 0, 9, 230.7, 'parity');
-INSERT INTO greeks (snapshot_id, symbol, model, iv, delta, gamma, theta, vega, rho)
-  VALUES (1, 'AAPL261218C00240000', 'american', 0.2, 0.3, 0.01, -0.1, 0.2, 0.1);
-INSERT INTO structures (account_id, strategy, underlying, state, quantity, opened_at)
-  VALUES (1, 'iron_condor', 'AAPL', 'open', 2, now());
-INSERT INTO structure_legs VALUES (1, 1, 'AAPL261218C00240000', 'sell', 1);
-INSERT INTO candidates (cycle_id, strategy, underlying, purpose, expiration, is_accepted)
-  VALUES (1, 'iron_condor', 'AAPL', 'open', '2026-12-18', true),
-         (2, 'iron_condor', 'AAPL', 'open', '2026-12-18', true),
-         (2, 'iron_condor', 'AAPL', 'close', '2026-12-18', true);
-INSERT INTO candidates (cycle_id, strategy, underlying, purpose, is_accepted, rule)
-  VALUES (1, 'iron_condor', 'XYZ', 'open', false, 'no_chain');
-INSERT INTO candidate_legs VALUES (1, 1, 'AAPL261218C00240000', 'sell', 1);
-INSERT INTO verdicts VALUES (1, 'halt', 0, 0, true), (1, 'buying_power', NULL, 5, false);
-INSERT INTO intents VALUES
-  ('opening', 1, 1, 1, 1, 'open', 2, -1, 300, 'filled', NULL, now(), now()),
-  ('closing', 1, 2, 3, 1, 'close', 2, 1, 0, 'planned', NULL, now(), NULL);
-INSERT INTO orders (id, account_id, client_order_id, order_class, quantity, filled_quantity,
-                    status, submitted_at, updated_at)
-  VALUES ('00000000-0000-0000-0000-000000000001', 1, 'opening', 'mleg', 2, 2,
-          'filled', now(), now());
-INSERT INTO fills VALUES
-  (1, 'f1', '00000000-0000-0000-0000-000000000001', 'AAPL261218C00240000', 'sell', 2, 1, now());
-INSERT INTO positions VALUES (1, 'AAPL261218C00240000', 1, -2, 1, NULL, NULL);
-INSERT INTO assignment_risks VALUES
-  (1, 'AAPL261218C00240000', -2, '2026-12-18', 28, 240, NULL, NULL, NULL, 'unknown', -200, 48000);
-INSERT INTO halts (account_id, reason, set_at) VALUES (1, 'a person', now());
-"""
+#: A small record that is sound.
+SOUND = (Path(__file__).parents[1] / "answers" / "sound_record.sql").read_text()
+#: Another intent like one of those, in another state.
+AGAIN = (
+    "INSERT INTO intents (client_order_id, account_id, cycle_id, candidate_id, structure_id,"
+    " purpose, quantity, limit_price, loss_usd_worst, state, planned_at, attempt, filled_quantity,"
+    " looks, moved_at) SELECT 'again', account_id, cycle_id, candidate_id, structure_id, purpose,"
+    " quantity, limit_price, loss_usd_worst, 'planned', now(), 2, 0, 0, now() FROM intents"
+    " WHERE client_order_id = "
+)
 
 #: What must never be -> the constraint that says no, and the statement that tries.
 BROKEN = {
@@ -176,19 +148,39 @@ BROKEN = {
         "verdicts_check_name_is_known",
         "INSERT INTO verdicts VALUES (1, 'mood', 1, 1, true)",
     ),
-    "two intents of one candidate": (
-        "intents_one_candidate_id",
+    "one attempt of one candidate twice": (
+        "intents_one_candidate_id_attempt",
         "UPDATE intents SET candidate_id = 1 WHERE client_order_id = 'closing'",
     ),
-    "two opening intents of one structure": (
-        "one_opening_intent",
-        "INSERT INTO intents VALUES"
-        " ('again', 1, 2, 2, 1, 'open', 2, -1, 300, 'not_sent', NULL, now(), NULL)",
+    "two opening intents of one structure on their way": (
+        "one_live_opening_intent",
+        "UPDATE intents SET purpose = 'open' WHERE client_order_id = 'closing';"
+        + AGAIN
+        + "'opening'",
     ),
     "two closing intents of one structure on their way": (
         "one_live_closing_intent",
-        "INSERT INTO intents VALUES"
-        " ('again', 1, 2, 2, 1, 'close', 2, 1, 0, 'unknown', NULL, now(), now())",
+        AGAIN + "'closing'",
+    ),
+    "an intent that begins anywhere but planned": (
+        "intents_begin_planned",
+        AGAIN.replace("'planned'", "'not_sent'") + "'opening'",
+    ),
+    "an intent that ended and works": (
+        "intents_move_is_allowed",
+        "UPDATE intents SET state = 'working' WHERE client_order_id = 'opening'",
+    ),
+    "an intent with less filled than there was": (
+        "intents_filled_never_falls",
+        "UPDATE intents SET filled_quantity = 1 WHERE client_order_id = 'opening'",
+    ),
+    "an intent filled beyond its quantity": (
+        "intents_not_overfilled",
+        "UPDATE intents SET filled_quantity = 3 WHERE client_order_id = 'opening'",
+    ),
+    "an intent sent at a price worse than was decided": (
+        "intents_never_worse_than_decided",
+        "UPDATE intents SET sent_price = -0.99 WHERE client_order_id = 'opening'",
     ),
     "an id longer than the broker takes": (
         "intents_id_fits",
@@ -205,6 +197,8 @@ BROKEN = {
     ),
     "a state of intent nobody knows": (
         "intents_state_is_known",
+        # No trigger may stand before it: of what it does not know it has no move either.
+        "ALTER TABLE intents DISABLE TRIGGER keep_moves;"
         "UPDATE intents SET state = 'x' WHERE client_order_id = 'opening'",
     ),
     "an intent sent while planned": (
@@ -217,7 +211,11 @@ BROKEN = {
     ),
     "an intent given up after it left": (
         "intents_sent_when_it_left",
-        "UPDATE intents SET state = 'not_sent' WHERE client_order_id = 'opening'",
+        "UPDATE intents SET state = 'not_sent', sent_at = now() WHERE client_order_id = 'closing'",
+    ),
+    "an intent that leaves without a time": (
+        "intents_sent_when_it_left",
+        "UPDATE intents SET state = 'sending' WHERE client_order_id = 'closing'",
     ),
     "an order filled beyond its quantity": (
         "orders_not_overfilled",
@@ -234,7 +232,9 @@ BROKEN = {
     "a fill with no side": ("fills_side_is_known", "UPDATE fills SET side = 'sell_short'"),
     "one execution twice": (
         "fills_key",
-        "INSERT INTO fills SELECT * FROM fills",
+        "INSERT INTO fills (account_id, id, order_id, symbol, side, quantity, price, filled_at,"
+        " status, seen_at) SELECT account_id, id, order_id, symbol, side, quantity, price,"
+        " filled_at, status, seen_at FROM fills",
     ),
     "a position of nothing": ("positions_is_held", "UPDATE positions SET quantity = 0"),
     "a likelihood nobody knows": (
@@ -244,6 +244,11 @@ BROKEN = {
     "two halts at once": (
         "one_halt",
         "INSERT INTO halts (account_id, reason, set_at) VALUES (1, 'another', now())",
+    ),
+    "one discrepancy twice while it stands": (
+        "one_standing_discrepancy",
+        "INSERT INTO discrepancies (account_id, cycle_id, subject, expected, found, seen_at)"
+        " VALUES (1, 2, 'cash', 1, 3, now())",
     ),
     "a quote of no snapshot": (
         "quotes_snapshot_id",
@@ -298,10 +303,19 @@ def test_a_doubted_quote_keeps_its_greeks(doubt, record):
 
 def test_a_structure_may_be_closed_again_once_the_first_closing_intent_ended(record):
     record.execute(text("UPDATE intents SET state = 'not_sent' WHERE client_order_id = 'closing'"))
+    record.execute(text(AGAIN + "'closing'"))
+
+
+def test_what_an_opening_attempt_left_may_be_asked_for_again_once_it_ended(record):
+    record.execute(text(AGAIN + "'opening'"))
+
+
+def test_a_discrepancy_may_be_found_again_once_the_first_was_explained(record):
+    record.execute(text("UPDATE discrepancies SET explained_at = now()"))
     record.execute(
         text(
-            "INSERT INTO intents VALUES"
-            " ('again', 1, 2, 2, 1, 'close', 2, 1, 0, 'planned', NULL, now(), NULL)"
+            "INSERT INTO discrepancies (account_id, cycle_id, subject, expected, found, seen_at)"
+            " VALUES (1, 2, 'cash', 1, 3, now())"
         )
     )
 
@@ -316,6 +330,10 @@ def test_a_halt_may_be_set_again_once_the_first_was_cleared(record):
 def test_an_exercise_and_its_shares_may_share_one_id(record):
     for kind in ("OPEXC", "OPTRD"):
         record.execute(
-            text("INSERT INTO activities VALUES (1, :kind, 'one', now(), 'X', 1, 1, 1, 'x', NULL)"),
+            text(
+                "INSERT INTO activities (account_id, activity_type, id, day, symbol, quantity,"
+                " price, net_amount, status, seen_at)"
+                " VALUES (1, :kind, 'one', now(), 'X', 1, 1, 1, 'x', now())"
+            ),
             {"kind": kind},
         )

@@ -197,9 +197,11 @@ def submit_as(monkeypatch):
         real = Broker.submit
         sent = []
 
-        def submit(broker, wanted):
+        def submit(broker, wanted, limit):
             sent.append(wanted.client_order_id)
-            return first(real, broker, wanted) if len(sent) == 1 else real(broker, wanted)
+            if len(sent) > 1:
+                return real(broker, wanted, limit)
+            return first(lambda *known: real(*known, limit), broker, wanted)
 
         monkeypatch.setattr(Broker, "submit", submit)
         return sent
@@ -218,18 +220,18 @@ def test_a_crash_before_the_request_left_is_never_made_good_by_a_second_try(
         pipeline.run_cycle(TEN)
     assert intent(pipeline)["state"] == "sending"
     assert pipeline.run_cycle(TEN) is None
-    assert intent(pipeline)["state"] == "unknown"
-    assert simulator.exchange.book.orders == {}
     assert_ends_never_received(pipeline, simulator)
 
 
 def assert_ends_never_received(pipeline, simulator):
-    """The next slot gives the intent up by its words, and nothing under its id is ever sent."""
+    """The same cycle gives the intent up by its words, and nothing under its id is ever sent."""
     first = intent(pipeline)
+    assert (first["state"], first["looks"]) == ("not_received", 5)
+    assert first["detail"] == "never received: the broker has no order under this id"
+    assert simulator.exchange.book.orders == {}
     pipeline.run_cycle(HALF_PAST)
-    ended = one(pipeline, f"SELECT * FROM intents WHERE planned_at = '{TEN}'")
-    assert ended["state"] == "refused"
-    assert ended["detail"] == "never received: the broker has no order under this id"
+    again = one(pipeline, f"SELECT * FROM intents WHERE planned_at = '{TEN}'")
+    assert again == first
     failed = one(pipeline, f"SELECT state FROM structures WHERE id = {first['structure_id']}")
     assert failed == {"state": "failed"}
     assert first["client_order_id"] not in simulator.exchange.book.by_client_id
@@ -312,29 +314,84 @@ def test_an_order_that_was_lost_on_its_way_ends_as_never_received(pipeline, simu
 
     simulator.exchange.place = lose_the_first
     assert pipeline.run_cycle(TEN) is None
-    lost = intent(pipeline)
-    assert lost["state"] == "unknown"
-    assert "500" in lost["detail"]
+    lost = intent(pipeline)["client_order_id"]
+    told = pipeline.rows(
+        f"SELECT state, detail FROM intent_events WHERE client_order_id = '{lost}' ORDER BY id"
+    )
+    assert [row["state"] for row in told] == ["planned", "sending", "unknown", "not_received"]
+    assert "500" in told[2]["detail"]
     assert_ends_never_received(pipeline, simulator)
-    assert asked.count(lost["client_order_id"]) == 1
+    assert asked.count(lost) == 1
 
 
-def test_while_an_order_is_unknown_no_other_is_opened_in_its_underlying(
-    pipeline, simulator, monkeypatch
+def test_an_order_without_an_answer_is_looked_up_at_2_5_15_30_and_60_seconds_and_no_more(
+    pipeline, simulator, submit_as
 ):
-    """A minute later: too early to call it never received."""
-    pipeline.edit("strategies.toml", slippage_share_max="0.5", credit_share_min="0.05")
+    exchange = simulator.exchange
+    find, looks = exchange.find_by_client_id, []
 
-    def lose(body):
+    def note(client_order_id):
+        looks.append(simulator.now)
+        return find(client_order_id)
+
+    def lose(real, broker, wanted):
+        raise Unknown("nobody answered")
+
+    exchange.find_by_client_id = note
+    submit_as(lose)
+    pipeline.run_cycle(TEN)
+    assert [(look - TEN).total_seconds() for look in looks] == [2, 5, 15, 30, 60]
+    assert_ends_never_received(pipeline, simulator)
+
+
+@pytest.mark.parametrize("look", range(1, 6))
+def test_an_order_is_adopted_at_whichever_look_the_broker_lists_it(
+    look, pipeline, simulator, submit_as
+):
+    exchange = simulator.exchange
+    find, looks = exchange.find_by_client_id, []
+
+    def find_at_last(client_order_id):
+        looks.append(client_order_id)
+        if len(looks) < look:
+            raise not_found(f"order not found for {client_order_id}")
+        return find(client_order_id)
+
+    def take_and_say_nothing(real, broker, wanted):
+        real(broker, wanted)
+        raise Unknown("nobody answered")
+
+    exchange.find_by_client_id = find_at_last
+    sent = submit_as(take_and_say_nothing)
+    pipeline.run_cycle(TEN)
+    assert (intent(pipeline)["state"], intent(pipeline)["looks"]) == ("filled", look - 1)
+    assert len(sent) == len(exchange.book.orders) == 1
+    assert_books_equal(pipeline)
+
+
+def test_while_an_order_is_unknown_nothing_is_decided(pipeline, simulator):
+    """It cannot even be looked up: no cycle goes on before the broker answers."""
+    exchange = simulator.exchange
+    place, find = exchange.place, exchange.find_by_client_id
+
+    def lose(*_):
         raise a_fault()
 
-    place, simulator.exchange.place = simulator.exchange.place, lose
-    pipeline.run_cycle(TEN)
-    simulator.exchange.place = place
-    pipeline.run_cycle(TEN + timedelta(minutes=1))
+    exchange.place = exchange.find_by_client_id = lose
+    with pytest.raises(Unknown, match="500"):
+        pipeline.run_cycle(TEN)
     assert intent(pipeline)["state"] == "unknown"
-    assert pipeline.rows("SELECT id FROM candidates WHERE rule = 'already_open'") != []
-    assert simulator.exchange.book.orders == {}
+    exchange.place = place
+    decided = pipeline.rows("SELECT * FROM candidates")
+    with pytest.raises(Unknown, match="500"):
+        pipeline.run_cycle(TEN + timedelta(minutes=5))
+    assert (intent(pipeline)["state"], intent(pipeline)["looks"]) == ("unknown", 0)
+    assert pipeline.rows("SELECT * FROM candidates") == decided
+    assert exchange.book.orders == {}
+    exchange.find_by_client_id = find
+    pipeline.run_cycle(TEN + timedelta(minutes=10))
+    first = one(pipeline, "SELECT state FROM intents ORDER BY planned_at LIMIT 1")
+    assert first == {"state": "not_received"}
 
 
 def test_an_order_that_the_broker_lists_late_is_adopted(pipeline, simulator, submit_as):
@@ -356,12 +413,44 @@ def test_an_order_that_the_broker_lists_late_is_adopted(pipeline, simulator, sub
     assert known == {}
     sent = submit_as(lambda real, broker, wanted: real(broker, wanted))
     assert pipeline.run_cycle(TEN) is None
-    assert intent(pipeline)["state"] == "unknown"
+    assert intent(pipeline)["state"] == "not_received"
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "failed"}
     hidden.clear()
     exchange.route = route
-    pipeline.run_cycle(TEN + timedelta(minutes=1))
+    pipeline.run_cycle(TEN + timedelta(minutes=2))
     assert intent(pipeline)["state"] == "filled"
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "open"}
     assert len(sent) == 1
+    assert_books_equal(pipeline)
+
+
+def test_an_order_that_comes_up_late_and_still_works_is_adopted_and_withdrawn(pipeline, simulator):
+    exchange = simulator.exchange
+    hidden = {"place": True}
+    place, find = exchange.place, exchange.find_by_client_id
+
+    def take_and_fail(body):
+        exchange.quote = lambda symbol: None  # no order meets an offer
+        place(body)
+        raise a_fault()
+
+    def find_late(client_order_id):
+        if hidden:
+            raise not_found(f"order not found for {client_order_id}")
+        return find(client_order_id)
+
+    exchange.place, exchange.find_by_client_id = take_and_fail, find_late
+    exchange.book.orders = HiddenOrders(hidden)
+    pipeline.run_cycle(TEN)
+    assert intent(pipeline)["state"] == "not_received"
+    hidden.clear()
+    exchange.place = place
+    pipeline.edit("limits.toml", delta_usd_max="0.01")  # nothing else is opened
+    pipeline.run_cycle(TEN + timedelta(minutes=2))
+    states = [row["state"] for row in pipeline.rows("SELECT state FROM intent_events ORDER BY id")]
+    assert states[-3:] == ["not_received", "accepted", "canceled"]
+    (order,) = exchange.book.orders.values()
+    assert order.status == "canceled"
     assert_books_equal(pipeline)
 
 
@@ -432,11 +521,11 @@ def test_a_closing_order_that_was_lost_leaves_the_structure_open_to_be_closed_ag
 
     exchange.place = lose
     pipeline.run_cycle(HALF_PAST)
-    assert one(pipeline, "SELECT state FROM structures") == {"state": "closing"}
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "open"}
     exchange.place = place
     pipeline.run_cycle(TEN + timedelta(hours=1))
     states = pipeline.rows("SELECT state FROM intents WHERE purpose = 'close' ORDER BY planned_at")
-    assert [row["state"] for row in states] == ["refused", "filled"]
+    assert [row["state"] for row in states] == ["not_received", "filled"]
     assert one(pipeline, "SELECT state FROM structures WHERE id = 1") == {"state": "closed"}
     assert_books_equal(pipeline)
 

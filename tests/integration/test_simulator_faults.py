@@ -18,6 +18,7 @@ from simulator.exchange import Exchange
 from simulator.faults import FaultKind
 from simulator.in_process import InProcess
 from simulator.sessions import Sessions
+from simulator.streams import StreamRefused, Streams
 from simulator.symbols import is_option_symbol
 from simulator.synthetic import Synthetic
 from simulator.times import MINUTE, SECOND, new_york_moment
@@ -306,6 +307,34 @@ def test_a_page_begins_with_what_ended_the_one_before(door):
     assert next(iter(second["snapshots"])) == list(first["snapshots"])[-1]
 
 
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/v2/stocks/bars", {"symbols": "AAPL", "timeframe": "1Day", "start": "2026-10-01"}),
+        ("/v2/stocks/trades", {"symbols": "AAPL", "start": "2026-11-20"}),
+        ("/v1beta1/options/bars", {"timeframe": "1Min", "start": "2026-11-20"}),
+        ("/v1beta1/options/trades", {"start": "2026-11-20"}),
+    ],
+)
+@pytest.mark.parametrize("limit", [3, 4])
+def test_a_page_of_rows_by_symbol_begins_with_what_ended_the_one_before(inside, path, query, limit):
+    inside.pass_time(3600)
+    busy = [c.symbol for c in MARKET.contracts("AAPL", START) if (c.open_interest or 0) > 2000]
+    query = {"symbols": ",".join(busy[-2:]), "limit": limit, **query}
+    rows = next(iter(inside.get(path, **query)))
+    first = inside.get(path, **query)
+    query["page_token"] = first["next_page_token"]
+    calm = inside.get(path, **query)[rows]
+    inside.arm("pages_shift")
+    query.pop("page_token")
+    inside.get(path, **query)
+    shifted = inside.get(path, **query, page_token=first["next_page_token"])[rows]
+    name, last = list(first[rows].items())[-1]
+    assert shifted == {**calm, name: [last[-1], *calm.get(name, [])]}
+    assert next(iter(shifted)) == name
+    assert inside.fired("pages_shift") == 1
+
+
 def test_an_order_fills_in_parts_one_a_minute(door):
     door.arm("partial_fills", settings={"parts": 3})
     placed = door.ask("POST", "/v2/orders", single(door, qty=5)).json()
@@ -368,6 +397,35 @@ def test_orders_and_positions_appear_that_no_client_asked_for(door):
     assert (door.fired("hand_order"), door.fired("hand_position")) == (1, 2)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 5, 7, 1000])
+def test_no_copy_of_a_contract_that_is_listed_twice_gets_lost_between_pages(inside, limit):
+    inside.arm("duplicated", settings={"every": 2})
+    query = {"expiration_date": "2026-12-18", "limit": 1000, "type": "put"}
+    whole = inside.get("/v2/options/contracts", **query)["option_contracts"]
+    query |= {"limit": limit}
+    found, token = [], ""
+    while token is not None:
+        page = inside.get("/v2/options/contracts", **query, page_token=token)
+        found += page["option_contracts"]
+        token = page["next_page_token"]
+    assert found == whole
+
+
+@pytest.mark.parametrize("times", [0, 3])
+def test_what_happens_by_itself_again_and_again_does_so_once_a_minute(inside, times):
+    settings = {"qty": 1, "price": 200}
+    inside.arm("hand_position", symbol="AAPL", times=times, settings=settings)
+    held = []
+    for _ in range(4):
+        held.append(inside.get("/v2/positions/AAPL")["qty"])
+        inside.pass_time(30)
+        inside.pass_time(30)
+    assert held == ["1", "2", "3", "3" if times else "4"]
+    inside.ask("DELETE", "/sim/faults")
+    inside.pass_time(3600)
+    assert inside.get("/v2/positions/AAPL")["qty"] == ("3" if times else "5")
+
+
 def test_short_contracts_are_assigned_overnight_on_order(door):
     door.ask("POST", "/v2/orders", spread(door, qty=2))
     short = contracts(door)[1]
@@ -405,6 +463,17 @@ def test_faults_that_make_no_sense_are_refused_and_nothing_is_armed(inside):
         {"kind": "slow", "settings": {"seconds": "NaN"}},
         {"kind": "slow", "at": "soon"},
         {"kind": "slow", "colour": "red"},
+        *({"kind": kind, "settings": {"status": 0}} for kind in ("error_before", "stream_refuse")),
+        *({"kind": "error_after", "settings": {"status": s}} for s in (42, 200, 204, 499, 501, -5)),
+        *({"kind": "stream_refuse", "settings": {"status": s}} for s in (200, 101, 700, -1, 404.5)),
+        {"kind": "closed_before", "settings": {"seconds": 3}},
+        {"kind": "hand_position", "symbol": "AAPL", "settings": {"qty": 1.5}},
+        *(
+            {"kind": "stale", "symbol": symbol}
+            for symbol in ("XXXX", "aapl", "XXXX261218P00200000")
+        ),
+        {"kind": "missing", "symbol": "AAPL261218P00200001"},
+        {"kind": "stream_reorder", "method": "fill"},
         [{"kind": "slow"}, 7],
         "slow",
     ]
@@ -414,6 +483,28 @@ def test_faults_that_make_no_sense_are_refused_and_nothing_is_armed(inside):
         assert answer.json()["message"]
     assert inside.get("/sim/faults")["armed"] == []
     assert inside.ask("DELETE", "/sim/faults", kind="nothing").status_code == 400
+
+
+def test_half_a_contract_cannot_be_booked_by_hand(inside):
+    body = {"symbol": "AAPL", "qty": 1.5, "price": 200}
+    assert inside.ask("POST", "/sim/positions", body).status_code == 400
+    assert inside.get("/v2/positions") == []
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+def test_a_stream_is_refused_with_any_status_of_an_error(inside, status):
+    inside.arm("stream_refuse", settings={"status": status})
+    with pytest.raises(StreamRefused) as refused:
+        Streams(inside.exchange).subscribe("/stream")
+    assert refused.value.status == status
+
+
+def test_an_order_that_is_not_found_is_named_as_it_was_asked_for(inside):
+    inside.ask("POST", "/v2/orders", single(inside, "0.05", client_order_id="mine"))
+    inside.arm("not_found")
+    answer = inside.ask("GET", "/v2/orders:by_client_order_id", client_order_id="mine")
+    assert answer.status_code == 404
+    assert answer.json()["message"] == "order not found for mine"
 
 
 def test_armed_faults_can_be_taken_back(inside):
@@ -492,6 +583,70 @@ def test_a_gap_a_halt_and_a_double_listing_are_served_and_counted(door):
     listed = door.get("/v2/options/contracts", **query)["option_contracts"]
     assert len({row["symbol"] for row in listed}) < len(listed)
     assert [door.fired(kind) for kind in ("gap", "halt", "duplicated")] == [1, 1, 1]
+
+
+def seen_of_a_stock(door):
+    """What is told of a stock now: the last trade, the day so far, the minutes and trades."""
+    snapshot = door.get("/v2/stocks/AAPL/snapshot")
+    minutes = door.get("/v2/stocks/AAPL/bars", timeframe="1Min", limit=10_000)["bars"]
+    trades = door.get("/v2/stocks/AAPL/trades", limit=10_000)["trades"]
+    return snapshot["latestTrade"], snapshot["dailyBar"], minutes, trades
+
+
+@pytest.mark.parametrize("second", [0, 30])
+def test_what_a_halted_stock_would_have_done_is_known_neither_then_nor_later(inside, second):
+    contracts_asked = "/v1beta1/options/trades"
+    busy = [c.symbol for c in MARKET.contracts("AAPL", START) if (c.open_interest or 0) > 2000]
+    inside.pass_time(second)
+    inside.arm("halt", symbol="AAPL")
+    before = seen_of_a_stock(inside)
+    for _ in range(10):
+        inside.pass_time(61)
+        assert seen_of_a_stock(inside) == before
+    inside.ask("DELETE", "/sim/faults")
+    inside.pass_time(600)
+    _, daily, minutes, trades = seen_of_a_stock(inside)
+    halted = ("2026-11-20T16:00:30", "2026-11-20T16:10:40")
+    assert [bar["t"] for bar in minutes if halted[0][:16] <= bar["t"][:16] <= halted[1][:16]] == []
+    inner = [one["t"] for one in trades if f"2026-11-20T16:00:{second:02}" < one["t"][:19]]
+    assert inner[0][:19] >= "2026-11-20T16:10:10"
+    assert (daily["h"], daily["l"]) == (
+        max(one["p"] for one in trades),
+        min(one["p"] for one in trades),
+    )
+    assert daily["v"] >= before[1]["v"]
+    printed = inside.get(
+        contracts_asked, symbols=",".join(busy[:100]), start=f"{halted[0]}Z", limit=1000
+    )
+    times = [one["t"] for rows in printed["trades"].values() for one in rows]
+    assert times
+    assert min(times) > halted[1]
+
+
+@pytest.mark.parametrize("second", [0, 20, 30])
+def test_every_answer_agrees_on_a_jump_and_on_its_end(inside, second):
+    inside.pass_time(second)
+    told = []
+    for step in range(24):
+        if step == 5:
+            inside.arm("gap", symbol="AAPL", settings={"percent": -12.3})
+        if step == 15:
+            inside.ask("DELETE", "/sim/faults")
+        last, daily, minutes, trades = seen_of_a_stock(inside)
+        told.append((last["t"], last["p"]))
+        assert (trades[-1]["t"], trades[-1]["p"]) == told[-1]
+        assert daily["c"] == last["p"]
+        assert daily["l"] == min(one["p"] for one in trades)
+        assert daily["h"] == max(one["p"] for one in trades)
+        for bar in minutes:
+            inner = [one["p"] for one in trades if one["t"][:16] == bar["t"][:16]]
+            assert bar["l"] <= min(inner[-1:]) <= bar["h"]
+            assert all(round(bar[key], 2) == bar[key] for key in "ohlc")
+        inside.pass_time(20)
+    listed = [(one["t"], one["p"]) for one in seen_of_a_stock(inside)[3]]
+    assert set(told) <= set(listed)
+    assert 0.85 < told[6][1] / told[4][1] < 0.9
+    assert 1.1 < told[16][1] / told[14][1] < 1.2
 
 
 @pytest.mark.skipif(

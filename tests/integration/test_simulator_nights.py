@@ -62,8 +62,8 @@ def test_the_client_exercises_a_position_by_symbol_or_id(simulator, held, by_id)
 def test_what_the_client_may_not_exercise_is_refused_with_its_code(simulator, held):
     client = client_of(simulator)
     with pytest.raises(APIError) as caught:
-        client.exercise_options_position("AAPL261127C00999000")
-    assert (caught.value.status_code, caught.value.code) == (403, 40310000)
+        client.exercise_options_position("AAPL261127C00999000")  # no such contract
+    assert (caught.value.status_code, caught.value.code) == (422, 42210000)
     simulator.advance(datetime(2026, 11, 20, 21, 0, tzinfo=UTC))
     with pytest.raises(APIError) as caught:
         client.exercise_options_position(held)

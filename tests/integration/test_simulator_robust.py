@@ -126,3 +126,12 @@ def test_what_is_not_http_does_not_stop_it(peer):
     assert b" 500 " not in peer.send(long)
     head = b"POST /v2/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"
     assert b" 500 " not in peer.send(head)
+
+
+def test_a_client_that_hangs_up_within_its_body_is_no_error_of_the_server(peer, caplog):
+    head = (
+        b"POST /v2/orders HTTP/1.1\r\nHost: x\r\nAPCA-API-KEY-ID: k\r\nAPCA-API-SECRET-KEY: s\r\n"
+    )
+    peer.send(head + b"Content-Length: 1000\r\n\r\n{")
+    peer.ask("GET", "/v2/clock")
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []

@@ -365,7 +365,7 @@ def test_nothing_a_client_sends_is_answered_with_a_server_error(market):
         "/v2/options/contracts?limit=0", "/v2/options/contracts?limit=x",
         "/v2/options/contracts?expiration_date=9999-12-31x", "/v2/orders?after=yesterday",
         "/v2/options/contracts?strike_price_gte=NaN", "/v2/options/contracts?page_token=%%%",
-        "/v2/account/activities?date=9999-12-31", "/v2/orders?status=none",
+        "/v2/account/activities?date=9999-12-32", "/v2/orders?status=none",
     ]  # fmt: skip
     for path in paths:
         assert http(market, "GET", path)[0] == 400, path

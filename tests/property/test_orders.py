@@ -1,13 +1,12 @@
-"""Laws of ids, ratios and limits."""
+"""Laws of ids and ratios."""
 
 import math
 from datetime import UTC, date, datetime, timedelta
-from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.orders import Leg, Purpose, Side, client_order_id, lowest_terms, to_limit
+from domain.orders import Leg, Purpose, Side, client_order_id, lowest_terms
 
 FIRST = datetime(2014, 1, 1, tzinfo=UTC)
 symbols = st.builds(
@@ -25,6 +24,7 @@ decisions = st.fixed_dictionaries(
         "slot": st.integers(0, 20 * 365 * 24 * 60).map(lambda m: FIRST + timedelta(minutes=m)),
         "purpose": st.sampled_from(Purpose),
         "legs": packages,
+        "attempt": st.integers(1, 20),
     }
 )
 
@@ -78,16 +78,3 @@ def test_lowest_terms_are_the_same_contracts_in_coprime_ratios(package, quantity
     for before, after in zip(package, reduced, strict=True):
         assert (before.symbol, before.side) == (after.symbol, after.side)
         assert before.ratio * quantity == after.ratio * units
-
-
-@given(st.floats(-5_000, 5_000))
-def test_a_limit_trades_at_once_and_gives_away_less_than_a_cent(price):
-    limit, exact = Fraction(to_limit(price)), Fraction(price)
-    assert (limit * 100).denominator == 1
-    noise = Fraction(1, 10**6)  # a limit below natural by less than this is binary noise
-    assert -noise < limit - exact < Fraction(1, 100) + noise
-
-
-@given(st.integers(-500_000, 500_000))
-def test_whole_cents_are_their_own_limit(cents):
-    assert to_limit(cents / 100) * 100 == cents

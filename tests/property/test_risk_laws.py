@@ -1,6 +1,7 @@
 """What passes breaks no limit, and no spot loses more than the worst that was said."""
 
 import math
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain.orders import Leg, OrderIntent, Purpose, Side
 from domain.records import Position
-from domain.risk import Book, Check, Exposure, Limits, verdicts, worst_losses
+from domain.risk import Book, Check, Exposure, Limits, package, verdicts, worst_losses
 
 EXPIRATION = date(2026, 12, 18)
 strikes = st.integers(1, 40).map(lambda n: n * 5)
@@ -94,7 +95,18 @@ limits = st.builds(
     gamma_usd_max=positive,
     theta_usd_max=positive,
     daily_loss_usd_max=positive,
+    orders_per_minute_max=st.integers(1, 5),
+    same_legs_minutes_min=st.integers(1, 60),
+    price_collar_share_max=share,
 )
+SYMBOLS = ["SPY261218P00570000", "SPY261218P00560000", "SPY261218C00630000"]
+symbols = st.sampled_from(SYMBOLS)
+packages = st.lists(
+    st.builds(Leg, symbol=symbols, side=st.sampled_from(Side), ratio=st.integers(1, 3)),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda leg: leg.symbol,
+).map(tuple)
 books = st.builds(
     Book,
     is_halted=st.sampled_from([False, False, False, True]),
@@ -105,30 +117,39 @@ books = st.builds(
         st.sampled_from(["SPY", "QQQ", "IWM"]), positive | st.just(Decimal("Infinity")), max_size=3
     ),
     exposure=exposures,
+    unsettled_orders=st.dictionaries(st.sampled_from(["SPY", "QQQ"]), st.integers(0, 2)),
+    orders_last_minute=st.integers(0, 5),
+    recent_packages=st.frozensets(packages.map(package), max_size=3),
 )
+mids_known = st.dictionaries(symbols, cents, max_size=3)
 intents = st.builds(
     OrderIntent,
     client_order_id=st.just("one"),
     strategy=st.just("iron_condor"),
     underlying=st.sampled_from(["SPY", "QQQ"]),
     purpose=st.just(Purpose.OPEN),
-    legs=st.lists(
-        st.builds(
-            Leg,
-            symbol=st.just("SPY261218P00570000"),
-            side=st.sampled_from(Side),
-            ratio=st.integers(1, 3),
-        ),
-        min_size=1,
-        max_size=4,
-    ).map(tuple),
+    legs=packages,
     quantity=st.integers(1, 12),
-    limit_price=st.just(Decimal(-3)),
+    limit_price=st.integers(-2_000, 2_000).map(lambda n: Decimal(n) / 100),
     loss_usd_worst=st.integers(0, 500_000).map(lambda n: Decimal(n) / 100),
 )
 
 
-def kept(intent, book, rules, added):
+def is_near_the_mid(intent, mids, most):
+    """By the definition: beyond the mid by no more than a share of what all legs trade for."""
+    if not all(leg.symbol in mids for leg in intent.legs):
+        return False
+    worth = [(leg, Fraction(mids[leg.symbol]) * leg.ratio) for leg in intent.legs]
+    gross = sum(value for _, value in worth)
+    mid = sum(value if leg.side == "buy" else -value for leg, value in worth)
+    beyond = Fraction(intent.limit_price) - mid
+    # Numbers of a verdict are binary: what lies within their noise of the limit may go either way.
+    if gross and abs(beyond / gross - Fraction(most)) < Fraction(1, 10**12):
+        return None
+    return bool(gross) and beyond <= Fraction(most) * gross
+
+
+def kept(intent, book, rules, added, mids):
     """check -> whether the limit holds, in exact arithmetic; an unknown number holds nothing."""
     equity = Fraction(book.equity)
 
@@ -164,13 +185,21 @@ def kept(intent, book, rules, added):
             abs(before.theta_usd + more.theta_usd), Fraction(rules.theta_usd_max)
         ),
         Check.BUYING_POWER: loss <= Fraction(book.options_buying_power),
+        Check.UNSETTLED_ORDER: not book.unsettled_orders.get(intent.underlying),
+        Check.SAME_LEGS: {(leg.symbol, leg.side, leg.ratio) for leg in intent.legs}
+        not in [set(recent) for recent in book.recent_packages],
+        Check.ORDER_RATE: book.orders_last_minute + 1 <= rules.orders_per_minute_max,
+        Check.PRICE_COLLAR: is_near_the_mid(intent, mids, rules.price_collar_share_max),
     }
 
 
-@given(intents, books, limits, exposures)
-def test_each_verdict_is_what_exact_arithmetic_says(intent, book, rules, added):
-    wanted = kept(intent, book, rules, added)
-    found = {verdict.check: verdict.passed for verdict in verdicts(intent, book, rules, added)}
+@given(intents, books, limits, exposures, mids_known)
+def test_each_verdict_is_what_exact_arithmetic_says(intent, book, rules, added, mids):
+    wanted = kept(intent, book, rules, added, mids)
+    judged = verdicts(intent, book, rules, added, mids)
+    found = {verdict.check: verdict.passed for verdict in judged}
+    if wanted[Check.PRICE_COLLAR] is None:
+        wanted[Check.PRICE_COLLAR] = found[Check.PRICE_COLLAR]
     assert found == wanted
 
 
@@ -192,13 +221,21 @@ def test_orders_allowed_one_after_the_other_never_break_a_limit_together(asked, 
         day_profit_usd=Decimal(0),
         loss_usd_worst={},
         exposure=Exposure(),
+        unsettled_orders={},
+        orders_last_minute=0,
+        recent_packages=frozenset(),
     )
+    # Prices are another check's: let them all be near enough.
+    rules = replace(rules, price_collar_share_max=Decimal(1))
+    mids = dict.fromkeys(SYMBOLS, Decimal(100))
     allowed = []
     for intent, added in asked:
-        if all(verdict.passed for verdict in verdicts(intent, book, rules, added)):
+        if all(verdict.passed for verdict in verdicts(intent, book, rules, added, mids)):
             allowed.append((intent, added))
             book = book.with_intent(intent, added)
     assume(allowed)
+    assert len(allowed) <= rules.orders_per_minute_max
+    assert len({package(intent.legs) for intent, _ in allowed}) == len(allowed)
     total = sum(Fraction(intent.loss_usd_worst) for intent, _ in allowed)
     assert total <= Fraction(rules.option_allocation_share_max) * Fraction(equity)
     assert total <= Fraction(equity) / 4

@@ -29,22 +29,26 @@ CONTRACTS = (
 #: As they are documented, written down once more.
 WORKING = {"partially_filled", "filled", "canceled", "expired", "replaced", "done_for_day"}
 WORKING |= {"pending_cancel", "pending_replace"}
+HELD = {"new", "canceled", "expired", "pending_cancel", "pending_replace"}
 EARLY = {"new", "accepted", "canceled", "expired", "rejected", "pending_cancel"}
 DOCUMENTED = {
-    None: {"pending_new", "accepted"},
+    None: {"pending_new", "accepted", "held"},
+    "held": HELD,
     "pending_new": EARLY,
     "accepted": EARLY,
     "new": WORKING | {"rejected"},
     "partially_filled": WORKING,
     # A partial fill leaves what is pending pending.
-    "pending_cancel": {"canceled", "filled", "expired", "new", "partially_filled", "accepted"},
-    "pending_replace": {"replaced", "filled", "expired", "new", "partially_filled"},
+    "pending_cancel": HELD | {"filled", "partially_filled", "accepted", "held"},
+    "pending_replace": HELD | {"replaced", "filled", "partially_filled", "held"},
 }
 KEPT = {"pending_cancel", "pending_replace", "partially_filled"}  # what a partial fill may leave
 
 sides = st.sampled_from(["buy", "sell"])
 prices = st.sampled_from(["0.5", "1.07", "3", "8", "40"])
 nets = st.sampled_from(["-9", "-2.5", "-0.5", "0", "0.3", "4", "20"])
+gaps = st.sampled_from([Decimal(gap) for gap in ("0.05", "0.2", "0.2", "0.6", "-1")])
+STOP_LIMIT = ("stop_price", "limit_price")
 quantities = st.sampled_from([1, 2, 3, 4, 7])
 picks = st.integers(0, 10**6)
 intents = st.sampled_from(["buy_to_open", "sell_to_open", "buy_to_close", "sell_to_close"])
@@ -133,6 +137,34 @@ class Clients(RuleBasedStateMachine):
         body |= {extra[kind]: "1" if kind == "trailing_stop" else price} if kind in extra else {}
         self.ask(routes_orders.place, body=body)
 
+    @rule(side=sides, many=st.sampled_from([("qty", "0.5"), ("qty", "2.25"), ("notional", "150")]),
+          kind=st.sampled_from(["market", "market", "limit", "stop"]))  # fmt: skip
+    def parts(self, side, many, kind):
+        body = {"symbol": "SPY", "side": side, "type": kind, "time_in_force": "day"}
+        prices = {"limit": {"limit_price": "600"}, "stop": {"stop_price": "600"}}
+        self.ask(routes_orders.place, body=body | dict([many]) | prices.get(kind, {}))
+
+    @rule(group=st.sampled_from(["oco", "oto", "oto", "bracket", "bracket"]), side=sides,
+          qty=st.sampled_from([1, 5, 60]), base=st.sampled_from([None, None, "560", "640"]),
+          gap=gaps, stop=st.sampled_from([STOP_LIMIT[:1], STOP_LIMIT]))  # fmt: skip
+    def bound(self, group, side, qty, base, gap, stop):
+        """Exits near enough to the market to be reached."""
+        held = self.broker.book.qty("SPY")
+        if group == "oco" and held:
+            side, qty = ("sell" if held > 0 else "buy"), min(qty, abs(held))
+        sign = 1 if (side == "buy") == (group != "oco") else -1
+        middle = self.broker.quote("SPY").mark() if base is None else Decimal(base)
+        loss = str(round(middle - sign * gap, 2))
+        body = {"symbol": "SPY", "side": side, "qty": qty, "order_class": group}
+        body |= {"type": "market", "time_in_force": "day" if len(stop) == 1 else "gtc"}
+        if base or group == "oco":
+            body |= {"type": "limit", "limit_price": str(middle)}
+        if group != "oto" or len(stop) == 1:
+            body["take_profit"] = {"limit_price": str(round(middle + sign * gap, 2))}
+        if group != "oto" or len(stop) == 2:
+            body["stop_loss"] = dict.fromkeys(stop, loss)
+        self.ask(routes_orders.place, body=body)
+
     @rule(legs=st.lists(st.tuples(st.sampled_from(CONTRACTS), intents, st.integers(1, 2)),
                         min_size=2, max_size=4, unique_by=lambda leg: leg[0]),
           qty=quantities, net=nets, kind=st.sampled_from(["limit", "limit", "market"]))  # fmt: skip
@@ -208,7 +240,7 @@ class Clients(RuleBasedStateMachine):
             change = done.qty
             if done.kind == "FILL":
                 change = done.qty if done.side == "buy" else -done.qty
-                cash -= done.price * change * (1 if done.symbol == "SPY" else 100)
+                cash -= round(done.price * change * (1 if done.symbol == "SPY" else 100), 2)
             else:
                 cash += done.net_usd or 0
             held[done.symbol] = held.get(done.symbol, 0) + change
@@ -232,16 +264,36 @@ class Clients(RuleBasedStateMachine):
                 self.filled[each.id] = each.filled_qty
                 assert (each.filled_qty == each.qty) == (each.status == "filled")
                 assert each.status == parent.status
-                assert (each.leaves, each.qty) >= (0, 1)
+                assert each.leaves >= 0 < each.qty
+                assert each.symbol == "SPY" or each.qty % 1 == 0
             for each in parent.executed():
                 assert done.get(each.id, 0) == each.filled_qty
                 assert each.filled_qty == parent.filled_qty * (each.ratio or 1)
 
     @invariant()
+    def bound_orders_work_one_after_another_and_end_together(self):
+        for order in self.broker.book.orders.values():
+            if order.bond is None:
+                continue
+            chain = order.bond.chain
+            if order is not chain[0] or order.bond.is_over:
+                continue
+            states = [each.status_before if "pending" in each.status else each.status
+                      for each in chain if each.is_open]  # fmt: skip
+            assert states.count("held") == max(len(states) - 1, 0)
+            assert all(state == "held" for state in states[1:])
+            ended = chain[1:] if order.bond.has_entry and order.status == "filled" else chain
+            assert len({each.is_open for each in ended}) == 1
+            closing = [each for each in order.bond.exits() if each.is_open]
+            if not order.is_open:
+                assert len({each.leaves for each in closing}) <= 1
+
+    @invariant()
     def ids_are_unique_and_what_is_open_is_working(self):
         book = self.broker.book
         orders = [each for o in book.orders.values() for each in (o, *o.legs)]
-        ids = [o.id for o in orders] + [a.id.partition("::")[2] for a in book.activities]
+        fills = [a for a in book.activities if a.kind == "FILL"]  # a night's pairs share one
+        ids = [o.id for o in orders] + [a.id.partition("::")[2] for a in fills]
         assert len(set(ids)) == len(ids)
         names = [o.client_order_id for o in orders]
         assert len(set(names)) == len(names)
@@ -256,7 +308,7 @@ class Clients(RuleBasedStateMachine):
         told = {}
         for update in self.events:
             told[update.order.id] = told.get(update.order.id, 0) + sum(
-                e.qty // (e.order.ratio or 1) for e in update.executions[:1]
+                e.qty / (e.order.ratio or 1) for e in update.executions[:1]
             )
         for order in self.broker.book.orders.values():
             assert told.get(order.id, 0) == order.filled_qty

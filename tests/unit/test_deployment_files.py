@@ -42,6 +42,14 @@ def test_the_image_of_our_own_starts_from_a_pinned_python_and_runs_as_an_ordinar
     assert users == ["strikeflow"]
 
 
+def test_the_image_compiles_its_kernels_as_the_user_that_runs_them() -> None:
+    """numba passes over kept kernels in a folder that it may not write in."""
+    text = (ROOT / "Dockerfile").read_text()
+    before, _, after = text.partition("USER strikeflow\n")
+    assert "-o strikeflow domain/pricing/__pycache__ simulator/__pycache__\n" in before
+    assert "RUN python -m domain.pricing && python -m simulator.tree\n" in after
+
+
 def test_every_published_port_is_on_this_machine_only() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert ports == {

@@ -1,14 +1,31 @@
-"""Intents: their moves, their legs in the broker's words."""
+"""Intents: their moves, their look-ups, their legs in the broker's words, what a walk leaves."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from domain.orders import LIVE, MOVES, IntentState, Leg, Purpose, Side, lowest_terms, to_limit
+from domain.orders import (
+    ENDED,
+    LIVE,
+    LOOK_AFTER_S,
+    MOVES,
+    UNSETTLED,
+    IntentState,
+    Leg,
+    OrderIntent,
+    Purpose,
+    Side,
+    client_order_id,
+    lowest_terms,
+    next_look_at,
+)
 
 ENDS = {
     IntentState.FILLED,
     IntentState.CANCELED,
+    IntentState.EXPIRED,
+    IntentState.REJECTED,
     IntentState.REFUSED,
     IntentState.NOT_SENT,
 }
@@ -33,12 +50,23 @@ def test_what_has_ended_stays_as_it_is_and_everything_else_can_end():
 
 
 def test_an_order_that_left_is_never_called_not_sent_and_one_that_did_not_is_never_live():
-    for state in LIVE:
+    for state in (*LIVE, IntentState.NOT_RECEIVED):
         assert IntentState.NOT_SENT not in MOVES[state]
         assert IntentState.PLANNED not in MOVES[state]
-    assert set(LIVE) == set(MOVES) - {IntentState.PLANNED}
-    # A working order exists: no later answer may say the broker refused it.
-    assert IntentState.REFUSED not in MOVES[IntentState.WORKING]
+    # What was given up as never received is not counted as live, and may still turn up.
+    assert set(LIVE) == set(MOVES) - {IntentState.PLANNED, IntentState.NOT_RECEIVED}
+
+
+def test_an_order_that_exists_is_never_called_refused_or_not_received():
+    for state in (IntentState.ACCEPTED, IntentState.WORKING):
+        assert not MOVES[state] & {IntentState.REFUSED, IntentState.NOT_RECEIVED, *UNSETTLED}
+    # Nor is one without an answer: the broker did not say no.
+    assert IntentState.REFUSED not in MOVES[IntentState.UNKNOWN]
+
+
+def test_whatever_may_exist_unseen_may_be_found_in_every_state_that_an_order_has():
+    for state in (*UNSETTLED, IntentState.NOT_RECEIVED):
+        assert {IntentState.ACCEPTED, IntentState.WORKING, *ENDED} <= MOVES[state]
 
 
 @pytest.mark.parametrize(
@@ -71,14 +99,60 @@ def test_lowest_terms_move_the_common_factor_into_the_units():
     assert quantity == 10
 
 
-@pytest.mark.parametrize(
-    ("price", "limit"),
-    [(-3.0000000000000004, "-3.00"), (2.999999999, "3.00"), (2.991, "3.00"), (-2.999, "-2.99")],
-)
-def test_a_limit_is_rounded_towards_trading_and_not_by_binary_noise(price, limit):
-    assert to_limit(price) == Decimal(limit)
+LEFT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("price", [-0.004, -0.0, 0.0, -1e-9])
-def test_a_limit_of_nothing_has_no_sign(price):
-    assert str(to_limit(price)) == "0.00"
+def seconds_after(seconds):
+    return LEFT + timedelta(seconds=seconds)
+
+
+def test_an_order_without_an_answer_is_looked_up_at_2_5_15_30_and_60_seconds_and_no_more():
+    looks, moments, last = 0, [], None
+    while (due := next_look_at(LEFT, last, looks)) is not None:
+        moments.append((due - LEFT).total_seconds())
+        looks, last = looks + 1, due
+    assert moments == [2, 5, 15, 30, 60]
+
+
+def test_looks_that_come_late_are_never_closer_than_two_seconds_and_none_is_left_out():
+    late = seconds_after(500)  # the process was away
+    assert next_look_at(LEFT, None, 0) == seconds_after(2)  # due at once
+    for looks in range(1, len(LOOK_AFTER_S)):
+        due = next_look_at(LEFT, late, looks)
+        assert due == late + timedelta(seconds=2)
+        late = due
+    assert next_look_at(LEFT, late, len(LOOK_AFTER_S)) is None
+
+
+def an_intent(quantity=5, loss="1000.01"):
+    return OrderIntent(
+        client_order_id="first",
+        strategy="iron_condor",
+        underlying="SPY",
+        purpose=Purpose.OPEN,
+        legs=(Leg(symbol="SPY261218P00600000", side=Side.SELL, ratio=1),),
+        quantity=quantity,
+        limit_price=Decimal("-1.05"),
+        loss_usd_worst=Decimal(loss),
+    )
+
+
+def test_the_next_attempt_asks_for_what_is_left_and_can_lose_its_share_rounded_up():
+    rest = an_intent().rest("second", 2)
+    assert (rest.client_order_id, rest.attempt, rest.quantity) == ("second", 2, 3)
+    assert rest.loss_usd_worst == Decimal("600.01")  # 600.006
+    assert (rest.legs, rest.limit_price, rest.purpose) == (
+        an_intent().legs,
+        Decimal("-1.05"),
+        Purpose.OPEN,
+    )
+    last = rest.rest("third", 1)
+    assert (last.attempt, last.quantity) == (3, 2)
+
+
+def test_the_first_attempt_has_the_id_of_the_decision_and_each_further_one_its_own():
+    decision = ("PA123", "iron_condor", LEFT, Purpose.OPEN, an_intent().legs)
+    ids = [client_order_id(*decision, attempt) for attempt in range(1, 21)]
+    assert ids[0] == client_order_id(*decision)
+    assert len(set(ids)) == 20
+    assert ids == [client_order_id(*decision, attempt) for attempt in range(1, 21)]

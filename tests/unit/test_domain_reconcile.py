@@ -1,23 +1,23 @@
 """What the broker's answers make of intents and structures."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
 
-from domain.candidates import Candidate, loss_usd_one
-from domain.orders import MOVES, IntentState, Leg, Purpose, Side
+from domain.orders import ENDED, LIVE, MOVES, UNSETTLED, IntentState, Leg, Purpose, Side
 from domain.reconcile import (
+    IntentMove,
+    Part,
     StructureUpdate,
-    intent_update,
-    settled_structure,
+    intent_move,
+    order_state,
     structure_update,
-    without_order,
 )
-from domain.records import Activity, Order, Position
-from domain.structures import ALIVE, Structure, StructureState, realized_usd
+from domain.records import Order
+from domain.structures import Structure, StructureState
 
 NOW = datetime(2026, 11, 20, 16, tzinfo=UTC)
 SHORT, LONG = "SPY261218P00570000", "SPY261218P00560000"
@@ -61,17 +61,17 @@ def order(status, filled=0, price=None, quantity=5):
 STATUSES = {
     "filled": IntentState.FILLED,
     "canceled": IntentState.CANCELED,
-    "expired": IntentState.CANCELED,
-    "rejected": IntentState.CANCELED,
+    "expired": IntentState.EXPIRED,
+    "rejected": IntentState.REJECTED,
     "replaced": IntentState.CANCELED,
     "new": IntentState.WORKING,
     "partially_filled": IntentState.WORKING,
     "done_for_day": IntentState.WORKING,
     "pending_cancel": IntentState.WORKING,
     "pending_replace": IntentState.WORKING,
-    "accepted": IntentState.WORKING,
-    "pending_new": IntentState.WORKING,
-    "accepted_for_bidding": IntentState.WORKING,
+    "accepted": IntentState.ACCEPTED,
+    "pending_new": IntentState.ACCEPTED,
+    "accepted_for_bidding": IntentState.ACCEPTED,
     "stopped": IntentState.WORKING,
     "suspended": IntentState.WORKING,
     "calculated": IntentState.WORKING,
@@ -82,164 +82,162 @@ STATUSES = {
 
 @pytest.mark.parametrize(("status", "state"), STATUSES.items())
 def test_a_status_at_the_broker_means_one_state_of_the_intent(status, state):
-    update = intent_update(order(status))
-    assert update.state is state
-    assert update.order.status == status
-    # Whatever was not answered may become it.
-    assert state in MOVES[IntentState.SENDING]
-    assert state in MOVES[IntentState.UNKNOWN]
+    assert order_state(order(status)) is state
+    # Whatever was not answered, or was given up, may become it.
+    for before in (*UNSETTLED, IntentState.NOT_RECEIVED):
+        assert state in MOVES[before]
+        assert intent_move(before, 0, order(status)) == IntentMove(state=state, filled_quantity=0)
 
 
-@pytest.mark.parametrize("purpose", Purpose)
-@pytest.mark.parametrize(("status", "filled"), [("new", 0), ("partially_filled", 3)])
-def test_a_working_order_changes_no_structure_yet(purpose, status, filled):
-    update = intent_update(order(status, filled, "-2.9"))
-    assert structure_update(STRUCTURE, purpose, update) is None
+@pytest.mark.parametrize("known", IntentState)
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_reading_moves_an_intent_forwards_or_not_at_all(known, status):
+    move = intent_move(known, 0, order(status))
+    assert move is None or move.state in MOVES[known]
 
 
-@pytest.mark.parametrize(("status", "filled"), [("filled", 5), ("canceled", 2), ("expired", 1)])
-def test_an_opening_order_leaves_what_was_filled_open_at_its_price(status, filled):
-    update = intent_update(order(status, filled, "-3.05"))
-    assert structure_update(STRUCTURE, Purpose.OPEN, update) == StructureUpdate(
+@pytest.mark.parametrize("state", ENDED)
+@pytest.mark.parametrize("status", ["new", "partially_filled", "pending_cancel", "accepted"])
+def test_an_old_reading_of_an_order_that_has_ended_changes_nothing(state, status):
+    assert intent_move(state, 2, order(status, 1)) is None
+    assert intent_move(state, 2, order(status, 2)) is None
+
+
+def test_what_was_filled_stays_filled_however_old_a_reading_is():
+    late = intent_move(IntentState.WORKING, 3, order("canceled", 2))
+    assert late == IntentMove(state=IntentState.CANCELED, filled_quantity=3)
+    assert intent_move(IntentState.WORKING, 3, order("partially_filled", 1)) is None
+
+
+@pytest.mark.parametrize("state", [*LIVE, *ENDED, IntentState.NOT_RECEIVED])
+def test_a_fill_that_is_seen_late_counts_wherever_the_intent_stands(state):
+    move = intent_move(state, 1, order("partially_filled", 4))
+    assert move.filled_quantity == 4
+    assert move.state in (state, IntentState.WORKING)
+
+
+def test_a_reading_that_says_nothing_new_moves_nothing():
+    for status, state in STATUSES.items():
+        assert intent_move(state, 2, order(status, 2)) is None
+
+
+# Structures
+
+
+def part(purpose, state, filled=0, price=None):
+    return Part(
+        purpose=purpose,
+        state=IntentState(state),
+        filled_quantity=filled,
+        price=None if price is None else Decimal(price),
+    )
+
+
+def entry(state, filled=0, price=None):
+    return part(Purpose.OPEN, state, filled, price)
+
+
+def leave(state, filled=0, price=None):
+    return part(Purpose.CLOSE, state, filled, price)
+
+
+@pytest.mark.parametrize("state", [IntentState.PLANNED, *LIVE])
+def test_an_entry_that_may_still_fill_keeps_its_structure_opening(state):
+    nothing_yet = structure_update(STRUCTURE, [entry(state)])
+    assert nothing_yet == StructureUpdate(state=StructureState.OPENING, quantity=5)
+    some = structure_update(STRUCTURE, [entry(state, 3, "-2.90")])
+    assert some == StructureUpdate(
+        state=StructureState.OPENING, quantity=3, entry_price=Decimal("-2.90")
+    )
+
+
+@pytest.mark.parametrize(("state", "filled"), [("filled", 5), ("canceled", 2), ("expired", 1)])
+def test_an_opening_order_leaves_what_was_filled_open_at_its_price(state, filled):
+    assert structure_update(STRUCTURE, [entry(state, filled, "-3.05")]) == StructureUpdate(
         state=StructureState.OPEN, quantity=filled, entry_price=Decimal("-3.05")
     )
 
 
-@pytest.mark.parametrize("status", ["canceled", "rejected", "expired"])
-def test_an_order_without_a_fill_leaves_nothing_opened_and_nothing_closed(status):
-    update = intent_update(order(status))
-    failed = structure_update(STRUCTURE, Purpose.OPEN, update)
-    assert failed == StructureUpdate(state=StructureState.FAILED) == without_order(Purpose.OPEN)
-    kept = structure_update(STRUCTURE, Purpose.CLOSE, update)
-    assert kept.state is StructureState.OPEN is without_order(Purpose.CLOSE).state
-    assert kept.quantity in (None, STRUCTURE.quantity)
-    assert (kept.exit_price, kept.realized_usd) == (None, None)
+@pytest.mark.parametrize(
+    "state", ["canceled", "rejected", "expired", "refused", "not_sent", "not_received"]
+)
+def test_an_order_without_a_fill_leaves_nothing_opened_and_nothing_closed(state):
+    failed = structure_update(STRUCTURE, [entry(state)])
+    assert failed == StructureUpdate(state=StructureState.FAILED, quantity=5)
+    kept = structure_update(STRUCTURE, [entry("filled", 5, "-3.00"), leave(state)])
+    assert kept == structure_update(STRUCTURE, [entry("filled", 5, "-3.00")])
+    assert kept.state is StructureState.OPEN
+
+
+def test_attempts_that_filled_in_parts_make_one_structure_at_their_average_price():
+    walk = [
+        entry("canceled", 1, "-3.10"),
+        entry("canceled"),
+        entry("canceled", 3, "-3.05"),
+        entry("filled", 1, "-3.00"),
+    ]
+    assert structure_update(STRUCTURE, walk) == StructureUpdate(
+        state=StructureState.OPEN, quantity=5, entry_price=Decimal("-3.05")
+    )
+    assert structure_update(STRUCTURE, walk[:3]).quantity == 4
+    thirds = [entry("canceled", 1, "-3.00"), entry("filled", 2, "-3.01")]
+    assert round(structure_update(STRUCTURE, thirds).entry_price, 4) == Decimal("-3.0067")
+
+
+def test_an_attempt_that_was_given_up_and_fills_later_counts_in_full():
+    given_up = [entry("canceled", 2, "-3.10"), entry("not_received")]
+    assert structure_update(STRUCTURE, given_up).quantity == 2
+    found = [entry("canceled", 2, "-3.10"), entry("filled", 3, "-3.00")]
+    assert structure_update(STRUCTURE, found) == StructureUpdate(
+        state=StructureState.OPEN, quantity=5, entry_price=Decimal("-3.04")
+    )
+    alone = structure_update(replace(STRUCTURE, state=StructureState.FAILED), found[1:])
+    assert (alone.state, alone.quantity) == (StructureState.OPEN, 3)
+
+
+def test_profit_is_exact_though_an_average_price_is_none():
+    parts = [entry("canceled", 1, "-3.00"), entry("filled", 2, "-3.01")]
+    parts += [leave("canceled", 1, "1.20"), leave("filled", 2, "1.30")]
+    closed = structure_update(STRUCTURE, parts)
+    assert round(closed.entry_price, 4) == Decimal("-3.0067")
+    assert round(closed.exit_price, 4) == Decimal("1.2667")
+    assert closed.realized_usd == 902 - 380  # what was received less what was paid
 
 
 def test_a_filled_closing_order_closes_at_its_price():
-    update = intent_update(order("filled", 5, "1.20"))
-    assert structure_update(STRUCTURE, Purpose.CLOSE, update) == StructureUpdate(
+    parts = [entry("filled", 5, "-3.00"), leave("filled", 5, "1.20")]
+    assert structure_update(STRUCTURE, parts) == StructureUpdate(
         state=StructureState.CLOSED,
+        quantity=5,
+        entry_price=Decimal("-3.00"),
         exit_price=Decimal("1.20"),
         realized_usd=Decimal(900),  # (3.00 - 1.20) x 5 x 100
     )
 
 
-def test_a_closing_order_that_ended_with_a_part_leaves_the_rest_open():
-    update = intent_update(order("canceled", 2, "1.20"))
-    found = structure_update(STRUCTURE, Purpose.CLOSE, update)
-    assert (found.state, found.quantity) == (StructureState.OPEN, 3)
-    assert found.entry_price is None  # unchanged
+def test_closing_orders_that_filled_in_parts_leave_the_rest_open_and_then_close_it():
+    parts = [entry("filled", 5, "-3.00"), leave("canceled", 2, "1.20")]
+    rest = structure_update(STRUCTURE, parts)
+    assert (rest.state, rest.quantity) == (StructureState.OPEN, 3)
+    assert (rest.exit_price, rest.realized_usd) == (Decimal("1.20"), Decimal(360))
+    closing = structure_update(STRUCTURE, [*parts, leave("working", 1, "1.30")])
+    assert (closing.state, closing.quantity) == (StructureState.CLOSING, 2)
+    assert closing.realized_usd == 360 + 170
+    closed = structure_update(STRUCTURE, [*parts, leave("filled", 3, "1.30")])
+    assert (closed.state, closed.quantity) == (StructureState.CLOSED, 5)
+    assert (closed.exit_price, closed.realized_usd) == (Decimal("1.26"), Decimal(870))
 
 
-@pytest.mark.parametrize(
-    ("entry", "leave", "quantity", "earned"),
-    [
-        ("-3.00", "1.20", 5, "900"),  # sold at 3.00, bought back at 1.20
-        ("-3.00", "6.50", 2, "-700"),
-        ("-3.00", "0", 4, "1200"),  # expired worthless: the credit is kept
-        ("2.50", "-4.00", 1, "150"),  # bought at 2.50, sold at 4.00
-        ("2.50", "0", 3, "-750"),
-        ("2.50", "-2.50", 7, "0"),
-    ],
-)
-def test_a_round_trip_earned_what_was_received_less_what_was_paid(entry, leave, quantity, earned):
-    found = realized_usd(Decimal(entry), Decimal(leave), Decimal(quantity))
-    assert found == Decimal(earned)
+@pytest.mark.parametrize("state", LIVE)
+def test_a_closing_order_that_may_still_fill_keeps_its_structure_closing(state):
+    parts = [entry("filled", 5, "-3.00"), leave(state)]
+    assert structure_update(STRUCTURE, parts).state is StructureState.CLOSING
 
 
-def test_a_credit_is_what_was_received():
-    assert STRUCTURE.credit == Decimal("3.00")
-    assert replace(STRUCTURE, entry_price=Decimal("2.50")).credit == Decimal("-2.50")
-
-
-def activity(kind, symbol):
-    return Activity(
-        activity_type=kind,
-        id="1",
-        day=date(2026, 12, 18),
-        symbol=symbol,
-        quantity=Decimal(5),
-        price=None,
-        net_amount=Decimal(0),
-        status="executed",
-        description=None,
-    )
-
-
-def held(*symbols):
-    return {
-        symbol: Position(
-            symbol=symbol,
-            quantity=Decimal(1),
-            average_entry_price=Decimal(1),
-            current_price=None,
-            market_value=None,
-        )
-        for symbol in symbols
-    }
-
-
-EXPIRED = [activity("OPEXP", SHORT), activity("OPEXP", LONG)]
-
-
-def test_a_structure_that_expired_worthless_keeps_its_credit():
-    assert settled_structure(STRUCTURE, {}, EXPIRED) == StructureUpdate(
-        state=StructureState.EXPIRED, exit_price=Decimal(0), realized_usd=Decimal(1500)
-    )
-
-
-@pytest.mark.parametrize("kind", ["OPASN", "OPEXC"])
-def test_one_assigned_leg_makes_the_structure_assigned_and_its_profit_unsaid(kind):
-    found = settled_structure(STRUCTURE, {}, [activity("OPEXP", LONG), activity(kind, SHORT)])
-    assert found == StructureUpdate(state=StructureState.ASSIGNED)
-
-
-@pytest.mark.parametrize(
-    ("structure", "positions", "activities"),
-    [
-        (STRUCTURE, held(LONG), EXPIRED),  # a leg is still held
-        (STRUCTURE, held(LONG, SHORT), EXPIRED),
-        (STRUCTURE, {}, []),  # gone, but nobody says why
-        (STRUCTURE, {}, [activity("OPEXP", "SPY261218C00630000")]),  # another's
-        (STRUCTURE, {}, [activity("FEE", None)]),
-        *[
-            (replace(STRUCTURE, state=state), {}, EXPIRED)
-            for state in StructureState
-            if state is not StructureState.OPEN
-        ],
-    ],
-)
-def test_a_structure_is_not_settled_while_that_is_not_certain(structure, positions, activities):
-    assert settled_structure(structure, positions, activities) is None
-
-
-def test_shares_of_the_underlying_do_not_keep_an_assigned_structure_open():
-    found = settled_structure(STRUCTURE, held("SPY"), [activity("OPASN", SHORT)])
-    assert found.state is StructureState.ASSIGNED
-
-
-def test_what_takes_a_place_is_what_may_still_be_held():
-    ended = {
-        StructureState.CLOSED,
-        StructureState.EXPIRED,
-        StructureState.ASSIGNED,
-        StructureState.FAILED,
-    }
-    assert set(StructureState) - set(ALIVE) == ended
-
-
-def candidate(width):
-    return Candidate(
-        strategy="iron_condor", underlying="SPY", purpose=Purpose.OPEN, structure_id=None,
-        expiration=None, legs=(), width=width, price_natural=None, price_mid=None,
-        is_accepted=True, rule=None, value=None, threshold=None,
-    )  # fmt: skip
-
-
-def test_one_unit_can_lose_its_width_less_the_credit():
-    assert loss_usd_one(candidate(Decimal(10)), Decimal("-3.00")) == 700
-    assert loss_usd_one(candidate(Decimal(10)), Decimal("1.00")) == 1100  # a debit is lost too
-    assert loss_usd_one(candidate(Decimal(2)), Decimal("-3.00")) == 0
-    with pytest.raises(ValueError, match="iron_condor SPY has no width"):
-        loss_usd_one(candidate(None), Decimal("-3.00"))
+def test_a_trade_that_was_taken_back_is_not_held_whatever_its_intent_says():
+    """The intent stays filled: its units never fall. The order at the broker has none any more."""
+    assert structure_update(STRUCTURE, [entry("filled", 0)]).state is StructureState.FAILED
+    part_left = structure_update(STRUCTURE, [entry("filled", 4, "-3.00")])
+    assert (part_left.state, part_left.quantity) == (StructureState.OPEN, 4)
+    exit_gone = structure_update(STRUCTURE, [entry("filled", 5, "-3.00"), leave("filled", 0)])
+    assert exit_gone == structure_update(STRUCTURE, [entry("filled", 5, "-3.00")])

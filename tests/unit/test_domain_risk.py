@@ -17,6 +17,7 @@ from domain.risk import (
     exposure,
     intent_exposure,
     largest_quantity,
+    package,
     verdicts,
     worst_losses,
 )
@@ -30,12 +31,19 @@ SETTINGS = {
     "gamma_usd_max": Decimal(40_000),
     "theta_usd_max": Decimal(1_000),
     "daily_loss_usd_max": Decimal(2_000),
+    "orders_per_minute_max": 3,
+    "same_legs_minutes_min": 20,
+    "price_collar_share_max": Decimal("0.25"),
 }
 LIMITS = Limits(**SETTINGS)
 PUT, CALL = "SPY261218P00570000", "SPY261218C00630000"
 
 
-def intent(purpose=Purpose.OPEN, quantity=5, loss="2000", ratio=1):
+#: With a limit of -3.00: the mid is -4.00, and the legs trade for 4.00 together.
+MIDS = {PUT: Decimal("4.00"), CALL: Decimal(0)}
+
+
+def intent(purpose=Purpose.OPEN, quantity=5, loss="2000", ratio=1, limit="-3.00"):
     return OrderIntent(
         client_order_id="one",
         strategy="iron_condor",
@@ -46,7 +54,7 @@ def intent(purpose=Purpose.OPEN, quantity=5, loss="2000", ratio=1):
             Leg(symbol=CALL, side=Side.BUY, ratio=ratio),
         ),
         quantity=quantity,
-        limit_price=Decimal("-3.00"),
+        limit_price=Decimal(limit),
         loss_usd_worst=Decimal(loss),
     )
 
@@ -58,13 +66,16 @@ BOOK = {
     "day_profit_usd": Decimal(-2_000),
     "loss_usd_worst": {"SPY": Decimal(8_000), "QQQ": Decimal(20_000)},
     "exposure": Exposure(delta_usd=-40_000, gamma_usd=30_000, theta_usd=900),
+    "unsettled_orders": {"QQQ": 2, "SPY": 0},
+    "orders_last_minute": 2,
+    "recent_packages": frozenset({package([Leg(symbol=PUT, side=Side.SELL, ratio=1)])}),
 }
 #: Takes every exposure to its limit exactly.
 ADDED = Exposure(delta_usd=-10_000, gamma_usd=-70_000, theta_usd=100)
 
 
-def denied(book=None, added=ADDED, **changes):
-    found = verdicts(intent(**changes), Book(**BOOK | (book or {})), LIMITS, added)
+def denied(book=None, added=ADDED, mids=MIDS, **changes):
+    found = verdicts(intent(**changes), Book(**BOOK | (book or {})), LIMITS, added, mids)
     assert [verdict.check for verdict in found] == list(Check)
     return {verdict.check for verdict in found if not verdict.passed}
 
@@ -98,6 +109,11 @@ def test_an_order_at_every_limit_exactly_passes():
         ({}, {"added": Exposure(gamma_usd=-70_001)}, Check.PORTFOLIO_GAMMA),
         ({}, {"added": Exposure(theta_usd=101)}, Check.PORTFOLIO_THETA),
         ({}, {"added": Exposure(theta_usd=-1_901)}, Check.PORTFOLIO_THETA),
+        ({"unsettled_orders": {"SPY": 1}}, {}, Check.UNSETTLED_ORDER),
+        ({"recent_packages": frozenset({package(intent().legs)})}, {}, Check.SAME_LEGS),
+        ({"orders_last_minute": 3}, {}, Check.ORDER_RATE),
+        ({}, {"limit": "-2.99"}, Check.PRICE_COLLAR),
+        ({}, {"mids": MIDS | {PUT: Decimal("4.01")}}, Check.PRICE_COLLAR),
     ],
 )
 def test_one_broken_limit_denies_the_order_by_its_own_name_and_no_other(book, changes, check):
@@ -111,6 +127,15 @@ def test_what_cannot_be_known_never_passes():
     assert denied({"loss_usd_worst": {"QQQ": UNLIMITED}}) == {Check.OPTION_ALLOCATION}
     both = {Check.OPTION_ALLOCATION, Check.CONCENTRATION}
     assert denied({"loss_usd_worst": {"SPY": UNLIMITED}}) == both
+    assert denied(mids={PUT: Decimal("4.00")}) == {Check.PRICE_COLLAR}
+    assert denied(mids=dict.fromkeys(MIDS, Decimal(0))) == {Check.PRICE_COLLAR}
+
+
+def test_the_same_legs_in_another_order_size_or_price_are_the_same_package():
+    one, other = intent(), intent(quantity=1, limit="-9.00")
+    assert package(one.legs) == package(reversed(other.legs))
+    assert package(one.legs) != package(leg.reversed() for leg in one.legs)
+    assert package(one.legs) != package(intent(ratio=2).legs)
 
 
 def test_an_account_without_equity_opens_nothing():
@@ -120,7 +145,7 @@ def test_an_account_without_equity_opens_nothing():
 
 def test_what_closes_risk_is_asked_nothing_even_when_halted():
     book = Book(**BOOK | {"is_halted": True, "equity": Decimal(0)})
-    found = verdicts(intent(Purpose.CLOSE, quantity=99), book, LIMITS, UNKNOWN_EXPOSURE)
+    found = verdicts(intent(Purpose.CLOSE, quantity=99), book, LIMITS, UNKNOWN_EXPOSURE, {})
     assert found == ()
 
 
@@ -130,6 +155,9 @@ def test_a_book_counts_an_intent_from_the_moment_it_is_on_its_way():
     assert after.loss_usd_worst == {"SPY": Decimal(10_000), "QQQ": Decimal(20_000)}
     assert after.options_buying_power == 0
     assert after.exposure == Exposure(delta_usd=-50_000, gamma_usd=-40_000, theta_usd=1_000)
+    assert (after.orders_last_minute, len(after.recent_packages)) == (3, 2)
+    assert package(intent().legs) in after.recent_packages
+    assert after.unsettled_orders == before.unsettled_orders
     assert before == Book(**BOOK)
     first = Book(**BOOK | {"loss_usd_worst": {}}).with_intent(intent(), ADDED)
     assert first.loss_usd_worst == {"SPY": Decimal(2_000)}

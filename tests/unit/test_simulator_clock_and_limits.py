@@ -130,7 +130,7 @@ settings = { seconds = -300 }
 """
     )
     broker = exchange()
-    app = create_app(broker, faults=read_file(path, START))
+    app = create_app(broker, faults=read_file(path, START, MARKET))
     assert asked(app, ACCOUNT)[0].status_code == 200
     broker.advance(START + 10 * MINUTE)
     assert [a.status_code for a in asked(app, ACCOUNT, ACCOUNT)] == [503, 200]
@@ -138,15 +138,17 @@ settings = { seconds = -300 }
     assert broker.faults.fired == {FaultKind.ERROR_BEFORE: 1, FaultKind.CLOCK_SKEW: 1}
     again = tmp_path / "faults.json"
     again.write_text(json.dumps([{"kind": "slow"}]))
-    assert [fault.kind for fault in read_file(again, START)] == [FaultKind.SLOW]
+    assert [fault.kind for fault in read_file(again, START, MARKET)] == [FaultKind.SLOW]
 
 
-@pytest.mark.parametrize("text", ["{", "7", '[{"kind": "none"}]'])
+@pytest.mark.parametrize(
+    "text", ["{", "7", '[{"kind": "none"}]', '{"kind": "a\\nb"}', '{"kind": "slow", "a\\nb": 1}']
+)
 def test_a_file_of_faults_that_cannot_be_read_is_one_line(tmp_path, capsys, text):
     path = tmp_path / "faults.json"
     path.write_text(text)
     with pytest.raises(BadFault):
-        read_file(path, START)
+        read_file(path, START, MARKET)
     assert main(["--faults", str(path), "--port", "0", "--underlying", "AAPL"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

@@ -12,6 +12,7 @@ from simulator import happenings
 from simulator.disturbed import Disturbed
 from simulator.exchange import Exchange
 from simulator.faults import Fault, FaultKind, Faults
+from simulator.market import quote_of
 from simulator.sessions import Sessions
 from simulator.synthetic import Synthetic
 from simulator.times import MINUTE, new_york_moment
@@ -27,7 +28,7 @@ def disturbed(kind, **more):
     faults = Faults()
     faults.now = NOW
     faults.arm(Fault(kind=kind, **more))
-    return Disturbed(MARKET, faults), faults
+    return Disturbed(MARKET, faults, SESSIONS), faults
 
 
 @pytest.mark.parametrize(
@@ -136,3 +137,65 @@ def test_a_jump_moves_the_stocks_bars_and_closes_too():
     today = market.daily("AAPL", later)[-1]
     assert today.low < today.high * 0.85
     assert market.spot("AAPL", at - 1) == MARKET.spot("AAPL", at - 1)
+
+
+@pytest.mark.parametrize("day", [date(2026, 11, 20), date(2026, 11, 27)])
+def test_a_jump_from_the_close_on_moves_no_close_of_that_day(day):
+    sessions = Sessions(day, day)
+    plain = Synthetic(day, ["AAPL"], 7, sessions)
+    close = sessions.on(day).close
+    night = sessions.all[sessions.all.index(sessions.on(day)) + 1].open - MINUTE
+    for at in (close, close + 30 * MINUTE):
+        faults = Faults()
+        faults.arm(Fault(kind=FaultKind.GAP, symbol="AAPL", at=at))
+        market = Disturbed(plain, faults, sessions)
+        assert market.official_close("AAPL", day) == plain.official_close("AAPL", day)
+        put = plain.chain("AAPL", close - 1).contracts[-1].symbol
+        for symbol in ("AAPL", put):
+            assert market.last_close(symbol, night) == plain.last_close(symbol, night)
+        assert market.spot("AAPL", night)[1] < plain.spot("AAPL", night)[1]
+
+
+def test_a_jump_after_an_early_close_does_not_change_what_is_exercised():
+    day = date(2026, 11, 27)
+    sessions = Sessions(day, day)
+    market = Synthetic(day, ["SPY"], 7, sessions)
+    close = sessions.on(day).close
+    held = []
+    for faults in ([], [Fault(kind=FaultKind.GAP, symbol="SPY", at=close + 30 * MINUTE)]):
+        exchange = Exchange(market, sessions, account="H", cash=Decimal(100_000), start=close - 1)
+        spot = market.spot("SPY", close - 1)[1]
+        calls = [
+            c
+            for c in market.contracts("SPY", close - 1)
+            if c.right == "call" and c.last_day == day and c.strike < spot - 5
+        ]
+        happenings.book_by_hand(exchange, calls[-1].symbol, 1, Decimal(5))
+        for fault in faults:
+            exchange.faults.arm(fault)
+        happenings.advance(exchange, close + 24 * 60 * MINUTE)
+        held.append(exchange.book.qty("SPY"))
+    assert held == [100, 100]
+
+
+@pytest.mark.parametrize("percent", [-20, 15])
+def test_after_a_jump_every_side_that_is_quoted_has_a_size_and_no_other_has(percent):
+    market, _ = disturbed(FaultKind.GAP, at=NOW, settings={"percent": percent})
+    chain = market.chain("AAPL", NOW)
+    assert ((chain.ask_size > 0) == ~np.isnan(chain.ask)).all()
+    assert ((chain.bid_size > 0) == ~np.isnan(chain.bid)).all()
+
+
+def test_one_contract_alone_is_stale_and_a_stock_that_is_named_is_stale_itself():
+    before = NOW - 30 * MINUTE
+    symbol = PLAIN.contracts[10].symbol
+    market, _ = disturbed(FaultKind.STALE, symbol=symbol, settings={"seconds": 1800})
+    chain = market.chain("AAPL", NOW)
+    assert quote_of(market, symbol, NOW) == quote_of(MARKET, symbol, before)
+    assert chain.quote(PLAIN.contracts[11].symbol) == PLAIN.quote(PLAIN.contracts[11].symbol)
+    assert (chain.at != PLAIN.at).sum() == 1
+    assert quote_of(market, "AAPL", NOW) == quote_of(MARKET, "AAPL", NOW)
+    market, _ = disturbed(FaultKind.STALE, symbol="AAPL", settings={"seconds": 1800})
+    assert market.chain("AAPL", NOW) is MARKET.chain("AAPL", before)
+    assert quote_of(market, "AAPL", NOW) == quote_of(MARKET, "AAPL", before)
+    assert market.spot("AAPL", NOW) == MARKET.spot("AAPL", NOW)

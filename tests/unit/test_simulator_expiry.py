@@ -471,6 +471,36 @@ def test_early_assignment_can_be_turned_off():
     assert assigned(LC590, 100, market, QUIET) == 0
 
 
+def test_from_an_assignment_to_the_morning_the_last_long_contracts_of_its_underlying_stay():
+    broker = broker_of((LC610, -1), (LP610, 3), (AP240, 1))
+    broker.force_assignment(LC610.symbol, 1)
+    night(broker)
+    limit = {"type": "limit", "limit_price": "1"}
+    first = send(broker, LP610.symbol, "sell", 2, **limit)
+    with pytest.raises(Refusal) as caught:
+        send(broker, LP610.symbol, "sell", 1, **limit)
+    assert (caught.value.status, caught.value.code) == (403, 40310000)
+    assert caught.value.message == "active assignment lock on SPY, cannot close all long options"
+    broker.advance(new_york_moment(FRIDAY + timedelta(days=1), 1, 10))
+    assert {first.status, send(broker, LP610.symbol, "sell", 1, **limit).status} == {"accepted"}
+
+
+def test_an_account_may_have_a_limit_of_contracts_that_expire_today():
+    market = Table(listed={c.symbol: c for c in (C610, P600, LC610)})
+    broker = broker_of((C590, 2), market=market, switches=replace(QUIET, expiring_today_max=4))
+    send(broker, C610.symbol, "buy", type="limit", limit_price="0.01")
+    send(broker, LC610.symbol, "buy", 9)  # another day
+    with pytest.raises(Refusal) as caught:
+        send(broker, P600.symbol, "buy", 2)
+    assert (caught.value.status, caught.value.code) == (403, 40310000)
+    assert caught.value.message == (
+        "exceeded account limit for contracts expiring today (requested: 2, held+open: 3, limit: 4)"
+    )
+    assert send(broker, P600.symbol, "buy", 1).status == "filled"
+    assert send(broker, C590.symbol, "sell", 2).status == "filled"  # closing is always free
+    assert send(broker, P600.symbol, "buy", 2).status == "filled"
+
+
 def test_an_assignment_can_be_forced_on_what_nobody_would_exercise():
     broker = broker_of((LC610, -3), switches=QUIET)
     broker.force_assignment(LC610.symbol, 2)
@@ -534,7 +564,7 @@ def test_an_exercise_that_posts_at_night_holds_its_contracts_until_then():
 
 EXERCISES_REFUSED = [
     # held, cash, name, time of day -> status and code
-    ([], 1000, LC590.symbol, 11, (403, 40310000)),
+    ([], 1000, LC590.symbol, 11, (422, 42210000)),  # this market lists what is held only
     ([], 1000, asset_id(LC590.symbol), 11, (403, 40310000)),
     ([], 1000, "NOPE", 11, (422, 42210000)),
     ([("SPY", 100)], 1000, "SPY", 11, (422, 42210000)),
@@ -709,6 +739,18 @@ def test_an_adjusted_put_needs_its_size_of_shares():
         market = Table(closes={"SPY": Decimal(390)})
         broker = broker_of((put, 1), ("SPY", stock), market=market, switches=switches)
         assert night(broker)[0][0] == kind
+
+
+@pytest.mark.parametrize(("stock", "needed"), [(149, "required: 150, available: 149"), (150, "")])
+def test_a_call_on_an_adjusted_contract_is_covered_by_what_it_delivers(stock, needed):
+    market = Table(listed={ADJUSTED.symbol: ADJUSTED})
+    broker = broker_of(("SPY", stock), market=market)
+    if needed:
+        with pytest.raises(Refusal, match=needed):
+            send(broker, ADJUSTED.symbol, "sell")
+    else:
+        assert send(broker, ADJUSTED.symbol, "sell").status == "filled"
+        assert broker.figures().maintenance == 150 * 600 * Decimal("0.3")
 
 
 @dataclass
@@ -973,7 +1015,10 @@ def test_no_exercise_spends_cash_or_shares_that_are_not_there(plan):
         stock[trade.symbol] += int(trade.qty)
         if done.kind == "OPEXC":
             assert stock[trade.symbol] >= owed
-            # A put brings cash; what an assignment took before is none of its doing.
+            # Below zero only where no choice of the holder's spent it: a writer cannot refuse an
+            # assignment, which comes first and may overdraw; a put exercised after that brings cash
+            # and may leave less than none all the same; shares owed since then are bought at any
+            # price, since to stay short of them is the greater risk.
             assert cash >= 0 or owed < 0 or trade.net_usd > 0
 
 

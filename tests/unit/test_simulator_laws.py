@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from simulator.app import state
 from simulator.exchange import Exchange
-from simulator.margin import Lot, maintenance, uncovered
+from simulator.margin import Lot, maintenance, uncovered, without_covered_calls
 from simulator.refusal import Refusal
 from simulator.sessions import Sessions
 from simulator.synthetic import Synthetic
@@ -190,6 +190,7 @@ lots = st.lists(
         strike=st.integers(1, 20).map(lambda k: Decimal(k * 5)),
         expiration=st.sampled_from([DAY, date(2026, 12, 18)]),
         qty=st.integers(-3, 3).filter(bool),
+        size=st.sampled_from([100, 100, 150, 33, 10]),
     ),
     max_size=6,
 )
@@ -201,11 +202,39 @@ def test_no_stock_price_costs_a_covered_set_more_than_its_requirement(held):
     if uncovered(held, "call") > 0:
         return  # its loss has no bound
     needed = maintenance(held)
-    for price in range(0, 200, 3):
+    for price in [*range(0, 200, 3), *range(200, 1200, 25)]:
         for end in {lot.expiration for lot in held}:
             value = sum(
-                100 * lot.qty * max((price - lot.strike) * (1 if lot.right == "call" else -1), 0)
+                lot.qty * max(lot.size * price - 100 * lot.strike, 0)
+                if lot.right == "call"
+                else lot.qty * max(100 * lot.strike - lot.size * price, 0)
                 for lot in held
                 if lot.expiration >= end
             )
-            assert value >= -needed
+            assert value >= -needed - Decimal("0.01")
+
+
+@pytest.mark.parametrize(
+    ("held", "loss"),
+    [
+        ([("put", 100, -1, 150)], 10_000),  # the strike counts 100 times whatever is delivered
+        ([("call", 100, -1, 150), ("call", 105, 1, 150)], 500),
+        ([("put", 100, -1, 50), ("put", 100, 1, 100)], 5_000),  # at 100: 50 shares for 100 strikes
+        ([("call", 90, -1, 50), ("call", 90, 1, 100)], 0),  # bends at 180 and at 90
+    ],
+)
+def test_an_adjusted_contract_loses_by_what_it_delivers(held, loss):
+    assert maintenance([lot(*each) for each in held]) == loss
+
+
+def test_an_adjusted_contract_covers_share_for_share():
+    adjusted, fresh = lot("call", 100, -1, 150), lot("call", 100, 1, 100)
+    assert uncovered([adjusted, fresh], "call") == 50
+    assert uncovered([lot("call", 100, -1, 100), lot("call", 100, 1, 150)], "call") <= 0
+    assert without_covered_calls([adjusted, fresh], 150) == [fresh]
+    assert without_covered_calls([adjusted], 149) == [adjusted]
+    assert without_covered_calls([adjusted], 150) == []
+
+
+def lot(right, strike, qty, size):
+    return Lot(right=right, strike=Decimal(strike), expiration=DAY, qty=qty, size=size)

@@ -71,6 +71,25 @@ def test_greeks_are_the_slopes_of_prices():
     )  # at the boundary of early exercise it bends
 
 
+@pytest.mark.parametrize("day", [date(2026, 11, 20), date(2026, 11, 25), DAY])
+@pytest.mark.parametrize("name", ["SPY", "AAPL", "NVDA"])
+def test_greeks_of_a_put_worth_exercising_now_do_not_move_with_anything_but_spot(name, day):
+    market = Synthetic(day, [name], 7, Sessions(day, day))
+    stock, session = market._stocks[name], market._sessions.on(day)
+    for minute in (1, 100, 389):
+        at, spot, vol = stock.path.at(session.open + minute * MINUTE)
+        inputs, found = stock.table(day, session, at).greeks(at, spot, vol)
+        bare = inputs.sign * (spot - inputs.strike)
+        is_put = inputs.sign < 0
+        due = is_put & (found["delta"] <= -0.99995) & (inputs.paid == 0)
+        assert (abs(found["value"] - bare)[due] < 0.002).all()
+        for greek in ("gamma", "theta", "vega", "rho"):
+            assert not found[greek][due].any()
+        assert (found["rho"] * inputs.sign >= 0).all()
+        # only who waits for a dividend gains by waiting
+        assert (found["theta"][is_put & (inputs.paid == 0)] <= 0).all()
+
+
 def test_an_underlying_of_any_kind_is_priced():
     wild = Profile(symbol="WILD", price_usd=12.0, vol=1.4, strike_step_usd=Decimal(1))
     market = Synthetic(DAY, ["WILD"], 3, SESSIONS, profiles={"WILD": wild})

@@ -286,3 +286,30 @@ def test_in_the_first_minute_of_a_day_the_latest_bar_is_the_last_of_the_day_befo
     bar = get("/v2/stocks/SPY/bars/latest", app).json()["bar"]
     assert bar["t"] == "2026-11-20T20:59:00Z"
     assert get("/v2/stocks/SPY/snapshot", app).json()["minuteBar"] == bar
+
+
+def test_a_stock_is_on_the_tape_of_its_listing_with_that_tapes_codes(get):
+    for symbol, tape, sale in (("SPY", "B", " "), ("AAPL", "C", "@")):
+        shown = get("/v2/stocks/snapshots", symbols=symbol).json()[symbol]
+        assert (shown["latestQuote"]["z"], shown["latestTrade"]["z"]) == (tape, tape)
+        assert shown["latestTrade"]["c"] == [sale]
+        for kind in ("trades", "quotes"):
+            rows = get(f"/v2/stocks/{symbol}/{kind}", limit=5).json()[kind]
+            assert {row["z"] for row in rows} == {tape}
+        trade = get("/v2/stocks/meta/conditions/trade", tape=tape).json()
+        quote = get("/v2/stocks/meta/conditions/quote", tape=tape).json()
+        assert trade[sale] == "Regular Sale"
+        assert quote[shown["latestQuote"]["c"][0]].startswith("Regular")
+
+
+def test_every_code_in_an_answer_is_in_its_table(get):
+    exchanges = get("/v1beta1/options/meta/exchanges").json()
+    sales = get("/v1beta1/options/meta/conditions/trade").json()
+    marks = get("/v1beta1/options/meta/conditions/quote").json()
+    trades = get("/v1beta1/options/trades", symbols=OPTIONS).json()["trades"]
+    told = [row for rows in trades.values() for row in rows]
+    assert {row["x"] for row in told} <= exchanges.keys()
+    assert {row["c"] for row in told} <= sales.keys()
+    quotes = get("/v1beta1/options/quotes/latest", symbols=OPTIONS).json()["quotes"].values()
+    assert {code for one in quotes for code in (one["bx"], one["ax"])} - {" "} <= exchanges.keys()
+    assert {one["c"] for one in quotes} <= marks.keys()

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
+from simulator.exchange import Exchange
 from simulator.replay import open_replay
 from simulator.sessions import Sessions
 from simulator.startup import StartupError
@@ -130,20 +131,21 @@ def test_trades_of_a_recording_are_the_recorded_ones_and_none_are_made_up(market
     tape = Tape(market, SESSIONS)
     end = at(THURSDAY, 16, 0)
     call = market.contract(SATURDAY_CALL, end)
-    assert tape.minutes(call, at(THURSDAY, 9, 30), end) == []
+    assert list(tape.minutes(call, at(THURSDAY, 9, 30), end)) == []
     folder = tmp_path / "option-trades-minute"
     folder.mkdir()
     rows = [trade(SATURDAY_CALL, "10:04", 1.2, 7), trade(SATURDAY_CALL, "10:02", 1.15, 3)]
     pd.DataFrame(rows).to_parquet(folder / f"TWX-{THURSDAY}.parquet")
     known = open_replay(tmp_path, ["TWX"], [THURSDAY, FRIDAY], SESSIONS)
-    bars = Tape(known, SESSIONS).minutes(call, at(THURSDAY, 9, 30), end)
+    bars = list(Tape(known, SESSIONS).minutes(call, at(THURSDAY, 9, 30), end))
     # a row is stamped with the end of its minute, a bar with the beginning
     assert [(bar.at, bar.close, bar.volume) for bar in bars] == [
         (at(THURSDAY, 10, 1), 1.15, 3),
         (at(THURSDAY, 10, 3), 1.2, 7),
     ]
-    assert Tape(known, SESSIONS).minutes(call, at(THURSDAY, 9, 30), at(THURSDAY, 10, 2)) == bars[:1]
-    assert tape.prints(call, at(THURSDAY, 9, 30), end) == []
+    early = Tape(known, SESSIONS).minutes(call, at(THURSDAY, 9, 30), at(THURSDAY, 10, 2))
+    assert list(early) == bars[:1]
+    assert list(tape.prints(call, at(THURSDAY, 9, 30), end)) == []
     assert tape.latest([call], end) == [None]
 
 
@@ -170,6 +172,33 @@ def test_a_recorded_split_carries_a_position_into_the_contracts_of_the_next_day(
     assert market.contract(old, at(FRIDAY, 9, 0)) is not None
     assert market.contract(old, at(FRIDAY, 9, 30)) is None
     assert market.adjustments(THURSDAY) == []
+
+
+def test_after_a_recorded_split_the_last_price_counts_in_new_shares_until_the_first_row(tmp_path):
+    record(tmp_path, THURSDAY, [row(LATER_PUT, THURSDAY, "10:00", 7.0, 7.1)])
+    after = row("TWX140719P00010000", FRIDAY, "10:00", 1.0, 1.1, strike=10.0)
+    record(tmp_path, FRIDAY, [after | {"underlying_price": 10.5}])
+    text = "underlying,ex_date,kind,amount,ratio\nTWX,2014-06-20,split,,7.0\n"
+    (tmp_path / "corporate-actions.csv").write_text(text)
+    market = open_replay(tmp_path, [], [], SESSIONS)
+    exchange = Exchange(
+        market, SESSIONS, account="R", cash=Decimal(100_000), start=at(THURSDAY, 11, 0)
+    )
+    exchange.place(
+        {"symbol": "TWX", "qty": "100", "side": "buy", "type": "market", "time_in_force": "day"}
+    )
+    exchange.route()
+    before = exchange.figures().equity
+    exchange.advance(at(FRIDAY, 9, 29))
+    assert (market.spot("TWX", exchange.now)[1], exchange.book.qty("TWX")) == (
+        Decimal("71.005"),
+        100,
+    )
+    exchange.advance(at(FRIDAY, 9, 31))
+    assert exchange.book.qty("TWX") == 700
+    assert market.spot("TWX", exchange.now) == (at(THURSDAY, 10, 0), Decimal("10.1436"))
+    assert abs(exchange.figures().equity - before) < 10
+    assert market.spot("TWX", at(FRIDAY, 10, 0))[1] == Decimal("10.5")
 
 
 def test_what_a_recording_does_not_know_is_not_made_up(market):

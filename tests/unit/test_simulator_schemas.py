@@ -193,6 +193,19 @@ def test_orders_and_the_answers_to_their_changes_have_the_documented_shape(ask, 
     assert mistakes("cancel_all", canceled.json()) == []
 
 
+def test_a_group_has_the_documented_shape_nested_or_not(ask, mistakes):
+    made = create_app(exchange())
+    exits = {"take_profit": {"limit_price": "900"}, "stop_loss": {"stop_price": "1"}}
+    body = {"symbol": "SPY", "side": "buy", "qty": "1", "type": "market", "time_in_force": "day"}
+    placed = ask(made, "POST", "/v2/orders", json=body | exits | {"order_class": "bracket"}).json()
+    assert mistakes("order_bound", placed) == []
+    for query in ("status=all&nested=true", "status=all"):
+        assert mistakes("orders", ask(made, "GET", f"/v2/orders?{query}").json()) == []
+    leg = placed["legs"][1]["id"]
+    changed = ask(made, "PATCH", f"/v2/orders/{leg}", json={"stop_price": "2"}).json()
+    assert mistakes("order_exit", changed) == []
+
+
 def test_replaced_and_closing_orders_have_the_documented_shape(ask, mistakes):
     made = create_app(exchange())
     first = ask(made, "POST", "/v2/orders", json=SINGLE).json()

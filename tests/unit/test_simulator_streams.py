@@ -6,10 +6,11 @@ from decimal import Decimal
 
 import pytest
 
+from simulator import routes_options, wire_stream
 from simulator.exchange import Exchange
 from simulator.faults import Fault, FaultKind
 from simulator.inbox import End, Inbox
-from simulator.market import Halt
+from simulator.market import Halt, prices_of
 from simulator.sessions import Sessions
 from simulator.streams import PATHS, StreamRefused, Streams
 from simulator.switches import BadSwitch, Switches
@@ -313,6 +314,11 @@ def test_an_unknown_symbol_is_silent(exchange, streams):
     assert inbox.read() == stocks.read() == []
 
 
+def test_a_halt_is_told_in_the_words_of_the_stocks_tape():
+    told = [wire_stream.status("S", TEN, code, "B") for code in ("LUDP", "")]
+    assert [(one["z"], one["sc"], one["rc"]) for one in told] == [("B", "2", "M"), ("B", "3", "")]
+
+
 def test_a_halt_and_its_end_are_told_as_statuses(market):
     class Halting(Synthetic):
         def halt(self, underlying, now):
@@ -327,6 +333,50 @@ def test_a_halt_and_its_end_are_told_as_statuses(market):
         exchange.advance(TEN + minute * MINUTE)
     told = [tuple(map(message.get, ("sc", "rc", "t"))) for f in inbox.read() for message in f]
     assert told == [("H", "LUDP", TEN + MINUTE), ("T", "T3", TEN + 3 * MINUTE)]
+
+
+def test_a_halt_on_order_and_its_end_are_told_as_statuses(exchange):
+    streams = Streams(exchange)
+    inbox = streams.subscribe("/v2/iex", statuses={"*"})
+    arm(streams, FaultKind.HALT, symbol="AAPL", at=TEN)
+    exchange.advance(TEN + MINUTE)
+    exchange.advance(TEN + 2 * MINUTE)
+    exchange.faults.disarm()
+    exchange.advance(TEN + 3 * MINUTE)
+    exchange.advance(TEN + 4 * MINUTE)
+    told = [tuple(map(message.get, ("S", "sc", "t"))) for f in inbox.read() for message in f]
+    assert told == [("AAPL", "H", TEN + MINUTE), ("AAPL", "T", TEN + 3 * MINUTE)]
+
+
+@pytest.mark.parametrize("seconds", [20, 60, 240, 3600, 86400])
+def test_a_stream_of_stock_trades_misses_none_however_far_the_clock_steps(exchange, seconds):
+    streams = Streams(exchange)
+    inbox = streams.subscribe("/v2/iex", trades={"AAPL"})
+    while exchange.now < CLOSE - 5 * 3600 * SECOND:
+        exchange.advance(exchange.now + seconds * SECOND)
+    arm(streams, FaultKind.GAP, symbol="AAPL", at=exchange.now)
+    exchange.advance(exchange.now + seconds * SECOND)
+    told = [(message["t"], message["p"]) for frame in inbox.read() for message in frame]
+    spots = prices_of(exchange.market, "AAPL", TEN + 1, exchange.now)
+    jump = (exchange.faults.armed[0].at, float(exchange.market.spot("AAPL", exchange.now)[1]))
+    assert jump[0] in {at for at, _ in told}
+    stood = [(at, float(price)) for at, price in spots]
+    assert [one for one in told if one in stood] == stood
+
+
+@pytest.mark.parametrize("off", [0, 5])
+def test_quotes_of_the_free_stream_lie_as_far_off_as_those_of_rest(market, off):
+    exchange = an_exchange(market, indicative_off_cents=off)
+    streams = Streams(exchange)
+    free = streams.subscribe("/v1beta1/indicative", quotes={PUT, LOWER_PUT})
+    paid = streams.subscribe("/v1beta1/opra", quotes={PUT, LOWER_PUT})
+    for minute in range(1, 10):
+        exchange.advance(TEN + minute * MINUTE)
+        for inbox, feed in ((free, "indicative"), (paid, "opra")):
+            query = {"symbols": f"{PUT},{LOWER_PUT}", "feed": feed}
+            quotes = routes_options.latest_quotes(exchange, query, "")["quotes"]
+            told = {m["S"]: (m["bp"], m["ap"]) for frame in inbox.read() for m in frame}
+            assert told == {name: (one["bp"], one["ap"]) for name, one in quotes.items()}
 
 
 # Bounds
@@ -397,6 +447,39 @@ def test_a_reordered_fill_comes_before_its_new(exchange, streams):
     buy(exchange)
     buy(exchange)
     assert events(inbox) == ["fill", "new", "new", "fill"]
+
+
+@pytest.mark.parametrize("method", ["", "new", "fill"])
+def test_a_fill_can_be_told_before_the_answer_to_its_order(exchange, streams, method):
+    inbox = streams.subscribe("/stream")
+    arm(streams, FaultKind.STREAM_REORDER, method=method, settings={"before_answer": 1})
+    buy(exchange)
+    assert streams.hurries()
+    assert events(inbox) == ["new", "fill"]
+    assert exchange.faults.fired[FaultKind.STREAM_REORDER] == 1
+    buy(exchange)
+    assert not streams.hurries()
+
+
+@pytest.mark.parametrize("settings", [{"seconds": 3600}, {"events": 5}])
+@pytest.mark.parametrize("kind", [None, FaultKind.STREAM_MUTE])
+def test_a_silence_that_is_taken_back_is_over(exchange, streams, settings, kind):
+    inbox = streams.subscribe("/stream")
+    arm(streams, FaultKind.STREAM_MUTE, settings=settings)
+    buy(exchange)
+    exchange.faults.disarm(kind)
+    buy(exchange)
+    assert events(inbox) == ["new", "fill"]
+
+
+def test_a_stream_that_is_down_is_back_when_that_is_taken_back(exchange, streams):
+    streams.subscribe("/stream")
+    arm(streams, FaultKind.STREAM_DOWN, settings={"seconds": 3600})
+    buy(exchange)
+    with pytest.raises(StreamRefused):
+        streams.subscribe("/stream")
+    exchange.faults.disarm()
+    assert streams.subscribe("/stream").ended is None
 
 
 def test_a_reordered_event_waits_for_one_of_its_own_order(exchange, streams):

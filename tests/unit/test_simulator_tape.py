@@ -41,7 +41,7 @@ def test_a_trade_lies_between_the_quotes_of_its_moment_and_is_never_later_than_n
 @settings(max_examples=60, deadline=None)
 @given(contracts, moments)
 def test_the_last_trade_is_the_last_of_the_trades(contract, now):
-    listed = TAPE.prints(contract, OPEN, now)
+    listed = list(TAPE.prints(contract, OPEN, now))
     assert TAPE.latest([contract], now) == [listed[-1] if listed else None]
 
 
@@ -50,12 +50,12 @@ def test_the_last_trade_is_the_last_of_the_trades(contract, now):
 def test_what_was_once_seen_stays_whoever_asks_later_or_anew(contract, now, later):
     now, later = sorted((now, later))
     fresh = Tape(Synthetic(DAY, ["AAPL"], 7, SESSIONS), SESSIONS)
-    seen = TAPE.prints(contract, OPEN, now)
-    assert fresh.prints(contract, OPEN, later)[: len(seen)] == seen
+    seen = list(TAPE.prints(contract, OPEN, now))
+    assert list(fresh.prints(contract, OPEN, later))[: len(seen)] == seen
 
 
 def test_some_contracts_trade_often_some_rarely_and_some_never():
-    counts = {len(TAPE.prints(contract, OPEN, NOON)) for contract in CONTRACTS}
+    counts = {len(list(TAPE.prints(contract, OPEN, NOON))) for contract in CONTRACTS}
     assert counts >= {0, 3, 16}
 
 
@@ -90,7 +90,8 @@ def test_longer_bars_hold_what_their_minutes_hold(chosen, text, data):
             )
         )
     timeframe = parse_timeframe(text)
-    longer = grouped(made, timeframe)
+    longer = list(grouped(made, timeframe))
+    assert list(grouped(made[::-1], timeframe)) == longer[::-1]
     assert sum(bar.volume for bar in longer) == sum(chosen)
     assert (longer[0].open, longer[-1].close) == (made[0].open, made[-1].close)
     assert max(bar.high for bar in longer) == max(bar.high for bar in made)
@@ -128,16 +129,32 @@ def bar(day, price):
     return Bar(at=at, open=price, high=price, low=price, close=price, volume=100, trades=1)
 
 
+def test_a_dividend_changes_a_bar_by_the_same_part_whatever_stretch_is_asked_for():
+    days = [
+        bar(DAY - timedelta(days=2), 100.0),
+        bar(DAY - timedelta(days=1), 200.0),
+        bar(DAY, 50.0),
+    ]
+    paid = Action(symbol="AAPL", kind="cash dividend", ex_day=DAY, rate=Decimal(2))
+    whole = adjusted(days, [paid], parse_adjustment("all"), days)
+    assert [one.close for one in whole] == [99.0, 198.0, 50.0]
+    assert adjusted(days[:1], [paid], parse_adjustment("all"), days) == whole[:1]
+    split = Action(symbol="AAPL", kind="split", ex_day=DAY, rate=Decimal(4))
+    for actions in ([split, paid], [paid, split]):
+        both = adjusted(days[:1], actions, parse_adjustment("all"), days)
+        assert [(one.close, one.volume) for one in both] == [(24.75, 400)]
+
+
 def test_a_split_and_a_dividend_change_the_bars_before_them_only_when_asked_to():
     before, after = date(2026, 11, 19), DAY
     made = [bar(before, 200.0), bar(after, 50.0)]
     split = Action(symbol="AAPL", kind="split", ex_day=after, rate=Decimal(4))
-    assert adjusted(made, [split], parse_adjustment("raw")) == made
-    assert adjusted(made, [split], parse_adjustment("dividend")) == made
-    changed = adjusted(made, [split], parse_adjustment("split"))
+    assert adjusted(made, [split], parse_adjustment("raw"), made) == made
+    assert adjusted(made, [split], parse_adjustment("dividend"), made) == made
+    changed = adjusted(made, [split], parse_adjustment("split"), made)
     assert [(one.close, one.volume) for one in changed] == [(50.0, 400), (50.0, 100)]
     paid = Action(symbol="AAPL", kind="cash dividend", ex_day=after, rate=Decimal(2))
-    changed = adjusted(made, [paid], parse_adjustment("split,dividend"))
+    changed = adjusted(made, [paid], parse_adjustment("split,dividend"), made)
     assert [one.close for one in changed] == [198.0, 50.0]
     with pytest.raises(BadQuery):
         parse_adjustment("split,magic")

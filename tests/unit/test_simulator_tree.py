@@ -1,6 +1,11 @@
 """The made-up market's American prices, judged by QuantLib's finite differences."""
 
 import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,3 +83,37 @@ def test_a_call_deep_in_the_money_is_worth_exercising_the_day_before_a_large_div
     deep = np.array([100.0, 60.0, 0.2, 1.0, RATE])
     tomorrow, amount = np.array([1 / 365]), np.array([3.0])
     assert tree.american(deep, 0.1, tomorrow, amount)[0] == pytest.approx(40.0, abs=0.01)
+
+
+ASK = """
+from datetime import date
+from simulator import tree
+from simulator.sessions import Sessions
+from simulator.synthetic import Synthetic
+from simulator.times import new_york_moment
+
+day = date(2026, 11, 20)
+market = Synthetic(day, ["SPY", "AAPL"], 7, Sessions(day, day))
+for symbol in market.underlyings:
+    assert market.chain(symbol, new_york_moment(day, 11, 0)) is not None
+kernels = [found for found in vars(tree).values() if hasattr(found, "py_func")]
+assert len(kernels) > 5 and any(kernel.stats.cache_hits for kernel in kernels)
+late = {kernel.__name__ for kernel in kernels if sum(kernel.stats.cache_misses.values())}
+assert not late, late
+"""
+
+
+def test_compiled_ahead_in_a_fresh_folder_no_kernel_compiles_again(tmp_path):
+    code = Path(tree.__file__).parent
+    shutil.copytree(code, tmp_path / "simulator", ignore=shutil.ignore_patterns("__pycache__"))
+    for asked in (["-m", "simulator.tree"], ["-c", ASK]):
+        done = subprocess.run(
+            [sys.executable, "-P", "-W", "error", *asked],
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr

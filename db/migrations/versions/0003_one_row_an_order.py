@@ -93,7 +93,7 @@ def upgrade() -> None:
     op.drop_index('one_opening_intent', 'intents')
     op.drop_index('one_live_closing_intent', 'intents')
     for purpose, name in (('open', 'one_live_opening_intent'), ('close', 'one_live_closing_intent')):
-        where = sa.text(f"purpose = '{purpose}' AND {LIVE}")
+        where = sa.text(f"purpose = '{purpose}' AND {LIVE} AND looks < 5")
         op.create_index(name, 'intents', ['structure_id'], unique=True, postgresql_where=where)
     op.create_table('intent_quotes',
     sa.Column('client_order_id', sa.Text(), nullable=False),
@@ -123,6 +123,7 @@ def upgrade() -> None:
                ' FOR EACH ROW EXECUTE FUNCTION keep_intent_moves()')
     op.execute('CREATE TRIGGER tell_moves AFTER INSERT OR UPDATE ON intents'
                ' FOR EACH ROW EXECUTE FUNCTION tell_intent_moves()')
+    op.alter_column('orders', 'filled_average_price', type_=sa.Numeric(16, 6))
     op.add_column('fills', sa.Column('status', sa.Text(), server_default='executed', nullable=False))
     op.alter_column('fills', 'status', server_default=None)
     for table, moment in (('fills', 'filled_at'), ('activities', 'day::timestamptz')):

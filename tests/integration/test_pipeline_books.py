@@ -1,0 +1,251 @@
+"""What the broker holds and nobody of ours ordered: explained, or an alarm; lists that lag and
+trades that are taken back, which are neither."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from simulator.faults import Fault, FaultKind
+
+TEN = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+HALF_PAST = TEN + timedelta(minutes=30)
+ELEVEN = TEN + timedelta(hours=1)
+KEYS = {"APCA-API-KEY-ID": "key", "APCA-API-SECRET-KEY": "secret"}
+
+
+def one(pipeline, query, **values):
+    (row,) = pipeline.rows(query, **values)
+    return row
+
+
+def assert_books_equal(pipeline):
+    book = pipeline.simulator.exchange.book
+    known = {str(row["id"]): row["status"] for row in pipeline.rows("SELECT * FROM orders")}
+    assert known == {
+        each.id: each.status for order in book.orders.values() for each in (order, *order.legs)
+    }
+    ours = {(f["id"], f["price"], f["status"]) for f in pipeline.rows("SELECT * FROM fills")}
+    assert ours == {(a.id, a.price, a.status) for a in book.activities if a.order_id}
+    held = {p["symbol"]: p["quantity"] for p in pipeline.rows("SELECT * FROM positions")}
+    assert held == {p.symbol: p.qty for p in book.positions.values()}
+    cash = one(pipeline, "SELECT cash FROM account_marks ORDER BY marked_at DESC LIMIT 1")["cash"]
+    assert cash == book.cash
+
+
+def assert_no_alarm(pipeline):
+    assert pipeline.rows("SELECT * FROM discrepancies") == []
+    assert pipeline.rows("SELECT * FROM halts") == []
+
+
+def by_hand(simulator, path, body):
+    answer = httpx.post(f"{simulator.url}{path}", json=body, headers=KEYS)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def other_contract(pipeline):
+    """A contract that the cycle did not trade, with both sides quoted."""
+    query = (
+        "SELECT symbol FROM quotes WHERE bid > 1 AND ask IS NOT NULL"
+        " AND symbol NOT IN (SELECT symbol FROM positions) ORDER BY open_interest DESC LIMIT 1"
+    )
+    return one(pipeline, query)["symbol"]
+
+
+def standing(pipeline):
+    return pipeline.rows(
+        "SELECT subject, expected, found FROM discrepancies WHERE explained_at IS NULL"
+        " ORDER BY subject"
+    )
+
+
+# By hand
+
+
+def test_an_order_placed_by_hand_is_stored_and_never_touched(pipeline, simulator):
+    pipeline.run_cycle(TEN)
+    far = {
+        "symbol": other_contract(pipeline), "qty": "1", "side": "buy", "type": "limit",
+        "limit_price": "0.05", "time_in_force": "day", "client_order_id": "by-hand",
+    }  # fmt: skip
+    placed = by_hand(simulator, "/sim/orders", far)
+    for slot in (HALF_PAST, ELEVEN):
+        pipeline.run_cycle(slot)
+        stored = one(pipeline, "SELECT * FROM orders WHERE client_order_id = 'by-hand'")
+        assert (str(stored["id"]), stored["status"]) == (placed["id"], "new")
+    assert simulator.exchange.book.by_client_id["by-hand"].status == "new"
+    assert pipeline.rows("SELECT 1 FROM intents WHERE client_order_id = 'by-hand'") == []
+    assert_books_equal(pipeline)
+    assert_no_alarm(pipeline)
+
+
+def test_what_was_bought_by_hand_is_explained_by_its_order_and_stays_held(pipeline, simulator):
+    pipeline.run_cycle(TEN)
+    symbol = other_contract(pipeline)
+    bought = {"symbol": symbol, "qty": "2", "side": "buy", "type": "market",
+              "time_in_force": "day", "client_order_id": "by-hand"}  # fmt: skip
+    by_hand(simulator, "/sim/orders", bought)
+    for slot in (HALF_PAST, ELEVEN):
+        pipeline.run_cycle(slot)
+        assert simulator.exchange.book.positions[symbol].qty == 2
+    fill = one(pipeline, "SELECT mid_price, slippage FROM fills WHERE symbol = :s", s=symbol)
+    assert fill == {"mid_price": None, "slippage": None}  # not ours to judge
+    assert_books_equal(pipeline)
+    assert_no_alarm(pipeline)
+
+
+def test_a_condor_that_was_closed_by_hand_ends_as_closed(pipeline, simulator):
+    pipeline.run_cycle(TEN)
+    legs = list(simulator.exchange.book.positions.values())
+    for number, held in enumerate(sorted(legs, key=lambda p: p.qty)):  # shorts first
+        away = {"symbol": held.symbol, "qty": str(abs(held.qty)), "type": "market",
+                "side": "sell" if held.qty > 0 else "buy", "time_in_force": "day",
+                "client_order_id": f"by-hand-{number}"}  # fmt: skip
+        by_hand(simulator, "/sim/orders", away)
+    assert simulator.exchange.book.positions == {}
+    pipeline.edit("limits.toml", delta_usd_max="0.01")  # nothing else is opened
+    pipeline.run_cycle(HALF_PAST)
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "closed"}
+    assert_books_equal(pipeline)
+    assert_no_alarm(pipeline)
+
+
+def test_a_position_booked_by_hand_is_explained_by_its_journal_and_halts_nothing(
+    pipeline, simulator
+):
+    pipeline.run_cycle(TEN)
+    symbol = other_contract(pipeline)
+    by_hand(simulator, "/sim/positions", {"symbol": symbol, "qty": 3})
+    pipeline.run_cycle(HALF_PAST)
+    journal = one(pipeline, "SELECT symbol, quantity FROM activities WHERE activity_type = 'JNLS'")
+    assert journal == {"symbol": symbol, "quantity": 3}
+    assert_books_equal(pipeline)
+    assert_no_alarm(pipeline)
+
+
+# What nothing explains
+
+
+def tamper_cash(book):
+    book.cash += Decimal("0.01")
+    return "cash"
+
+
+def tamper_more(book):
+    held = next(iter(book.positions.values()))
+    held.qty += 1
+    return held.symbol
+
+
+def tamper_gone(book):
+    return book.positions.popitem()[0]
+
+
+@pytest.mark.parametrize("tamper", [tamper_cash, tamper_more, tamper_gone])
+def test_what_no_order_and_no_activity_explains_halts_within_one_cycle(tamper, pipeline, simulator):
+    pipeline.run_cycle(TEN)
+    subject = tamper(simulator.exchange.book)
+    pipeline.run_cycle(HALF_PAST)
+    found = standing(pipeline)
+    assert [row["subject"] for row in found] == [subject]
+    assert found[0]["expected"] != found[0]["found"]
+    halt = one(pipeline, "SELECT reason FROM halts WHERE cleared_at IS NULL")
+    assert halt["reason"].startswith(f"the books disagree: {subject} ")
+    pipeline.run_cycle(ELEVEN)
+    assert standing(pipeline) == found  # told once while it stands
+    assert len(pipeline.rows("SELECT 1 FROM discrepancies")) == 1
+
+
+def test_after_an_alarm_nothing_is_opened_in_the_same_cycle(pipeline, simulator):
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    pipeline.run_cycle(TEN)
+    assert simulator.exchange.book.orders == {}
+    pipeline.edit("limits.toml", delta_usd_max="50_000")
+    simulator.exchange.book.cash += 1
+    pipeline.run_cycle(HALF_PAST)
+    assert simulator.exchange.book.orders == {}
+    denied = pipeline.rows("SELECT DISTINCT check_name FROM verdicts WHERE NOT passed"
+                           " AND check_name = 'halt'")  # fmt: skip
+    assert denied == [{"check_name": "halt"}]
+
+
+def test_what_is_explained_later_is_closed_and_the_halt_stays_for_a_person(pipeline, simulator):
+    pipeline.run_cycle(TEN)
+    book = simulator.exchange.book
+    book.cash += 5
+    pipeline.run_cycle(HALF_PAST)
+    assert [row["subject"] for row in standing(pipeline)] == ["cash"]
+    book.cash -= 5
+    pipeline.run_cycle(ELEVEN)
+    assert standing(pipeline) == []
+    assert len(pipeline.rows("SELECT 1 FROM discrepancies WHERE explained_at IS NOT NULL")) == 1
+    assert len(pipeline.rows("SELECT 1 FROM halts WHERE cleared_at IS NULL")) == 1
+
+
+def test_what_was_held_before_the_first_cycle_is_the_beginning_and_no_alarm(pipeline, simulator):
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    simulator.advance(TEN)
+    market = simulator.exchange.market
+    symbol = market.contracts("AAPL", simulator.exchange.now)[0].symbol
+    by_hand(simulator, "/sim/positions", {"symbol": symbol, "qty": 1, "price": 1})
+    for slot in (TEN, HALF_PAST):
+        pipeline.run_cycle(slot)
+    assert_books_equal(pipeline)
+    assert_no_alarm(pipeline)
+
+
+# Lists that lag, trades that are changed
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FaultKind.FILLS_LAG,
+        FaultKind.ACTIVITIES_LAG,
+        FaultKind.POSITIONS_LAG,
+        FaultKind.ORDERS_LAG,
+        FaultKind.ACCOUNT_LAG,
+        FaultKind.LEGS_APART,
+    ],
+)
+def test_a_list_that_lags_half_a_minute_raises_no_alarm(kind, pipeline, simulator):
+    lag = Fault(kind=kind, times=0, settings={"seconds": 30})
+    simulator.exchange.faults.arm(lag)
+    pipeline.run_cycle(TEN)
+    assert simulator.exchange.faults.fired[kind] > 0
+    assert_no_alarm(pipeline)
+    pipeline.edit("strategies.toml", days_to_expiry_exit="50")
+    pipeline.run_cycle(HALF_PAST)
+    assert_no_alarm(pipeline)
+    simulator.exchange.faults.disarm()
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    pipeline.run_cycle(ELEVEN)
+    assert one(pipeline, "SELECT state FROM structures WHERE id = 1") == {"state": "closed"}
+    assert_books_equal(pipeline)
+    assert_no_alarm(pipeline)
+
+
+def assert_changed_trade_is_booked(pipeline, simulator, kind):
+    assert simulator.exchange.faults.fired[kind] == 1
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    pipeline.run_cycle(HALF_PAST)
+    assert_books_equal(pipeline)
+    assert_no_alarm(pipeline)
+
+
+def test_a_trade_that_is_corrected_ends_with_equal_books_and_no_alarm(pipeline, simulator):
+    simulator.exchange.faults.arm(Fault(kind=FaultKind.TRADE_CORRECTED, settings={"cents": 2}))
+    pipeline.run_cycle(TEN)
+    assert_changed_trade_is_booked(pipeline, simulator, FaultKind.TRADE_CORRECTED)
+    statuses = {row["status"] for row in pipeline.rows("SELECT status FROM fills")}
+    assert statuses == {"executed", "correct"}
+
+
+def test_a_trade_that_is_taken_back_ends_with_equal_books_and_no_alarm(pipeline, simulator):
+    simulator.exchange.faults.arm(Fault(kind=FaultKind.TRADE_BUSTED))
+    pipeline.run_cycle(TEN)
+    assert_changed_trade_is_booked(pipeline, simulator, FaultKind.TRADE_BUSTED)
+    statuses = {row["status"] for row in pipeline.rows("SELECT status FROM fills")}
+    assert statuses == {"executed", "canceled"}
