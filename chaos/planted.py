@@ -124,10 +124,10 @@ def _filled_quantities_are_added_up() -> None:
     def intent_move(real: Real) -> Any:
         def summed(state: IntentState, filled: int, order: Any) -> IntentMove | None:
             move = real(state, filled, order)
-            if move is None or not filled:
-                found: IntentMove | None = move
-                return found
-            return replace(move, filled_quantity=filled + int(order.filled_quantity))
+            if move is not None and filled:
+                move = replace(move, filled_quantity=filled + int(order.filled_quantity))
+            found: IntentMove | None = move
+            return found
 
         return summed
 
@@ -193,7 +193,8 @@ def _cash_is_a_float() -> None:
             for fill in moved:
                 signed = float(fill.quantity) * (-1 if fill.side == "buy" else 1)
                 cash += signed * float(fill.price) * (100 if len(fill.symbol) > 15 else 1)
-            return replace(real(start, fills, activities), cash=Decimal(cash))
+            held: Holdings = replace(real(start, fills, activities), cash=Decimal(cash))
+            return held
 
         return summed
 

@@ -105,8 +105,16 @@ def _hand_position(day: Day, seed: int) -> Armed:
     chance = Random(seed)
     symbol = _symbol(day, chance)
     settings = {"qty": chance.choice([1.0, -1.0, 3.0]), "price": chance.choice([0.0, 1.25])}
-    armed = at_broker(day, Fault(kind=FaultKind.HAND_POSITION, symbol=symbol, settings=settings))
-    if armed.fired():
+    return at_broker(day, Fault(kind=FaultKind.HAND_POSITION, symbol=symbol, settings=settings))
+
+
+def _unexplained(day: Day, seed: int) -> Armed:
+    """A position appears, and no row will ever say why."""
+    activities = day.exchange.book.activities
+    known, held = len(activities), set(day.exchange.book.positions)
+    armed = _hand_position(day, seed)
+    del activities[known:]
+    for symbol in set(day.exchange.book.positions) - held:
         day.oracle.alarms.plant(symbol)
     return armed
 
@@ -119,6 +127,7 @@ def _kinds() -> Kinds:
     found["assignment"] = Kind(number="F22", arm=_assignment)
     found["night"] = Kind(number="F22", arm=_night)
     found["hand_order"] = Kind(number="F23", arm=_hand_order)
+    found["unexplained"] = Kind(number="F23", arm=_unexplained)
     found["hand_position"] = Kind(number="F23", arm=_hand_position)
     return found
 

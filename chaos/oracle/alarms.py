@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Found = Iterator[tuple[str, str]]
 AUDIT = "the books disagree"
 #: Of these the broker itself says less than it knows, for longer than an audit waits.
-UNEXPLAINED = frozenset({"hand_position", "assignment"})
+UNEXPLAINED = frozenset({"unexplained", "assignment"})
 
 
 class Alarms:

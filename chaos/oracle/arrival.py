@@ -156,7 +156,7 @@ class Arrival:
 
 
 def _left(order: Order) -> int:
-    return order.leaves if order.is_open else 0
+    return int(order.leaves) if order.is_open else 0
 
 
 def _lot(row: Mapping[str, str]) -> Lot:

@@ -114,7 +114,7 @@ def _positions(oracle: Oracle) -> Found:
 def _intents(oracle: Oracle) -> Found:
     orders = oracle.day.exchange.book.by_client_id
     asked: defaultdict[int, int] = defaultdict(int)
-    filled: defaultdict[int, int] = defaultdict(int)
+    filled: defaultdict[int, Decimal] = defaultdict(Decimal)
     rows = oracle.rows(
         "SELECT client_order_id, state, quantity, candidate_id, filled_quantity FROM intents"
     )
