@@ -286,7 +286,7 @@ def _stored(session: Session, which: ColumnElement[bool]) -> list[StoredIntent]:
                 strategy=row.strategy,
                 underlying=row.underlying,
                 purpose=Purpose(row.purpose),
-                legs=legs[row.candidate_id],
+                legs=legs.get(row.candidate_id, ()),
                 attempt=row.attempt,
                 quantity=row.quantity,
                 limit_price=row.limit_price,
