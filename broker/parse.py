@@ -193,7 +193,8 @@ def parse_chain(contracts: Iterable[Body], snapshots: Mapping[str, Body]) -> pd.
         for body in contracts
     ]
     frame = pd.DataFrame(rows, columns=[*_CONTRACT, *_QUOTE])
-    return as_chain(frame.assign(quoted_at=pd.to_datetime(frame["quoted_at"], utc=True)))
+    times = pd.to_datetime(frame["quoted_at"], utc=True, format="ISO8601")  # fractions or none
+    return as_chain(frame.assign(quoted_at=times))
 
 
 _CONTRACT = (

@@ -25,12 +25,13 @@ logging.getLogger("alpaca.trading.stream").setLevel(logging.CRITICAL)
 
 
 class OrderNews:
-    """Listens in a thread of its own, which ends with the process."""
+    """Listens in a thread of its own, which ends with the process, or when it is closed."""
 
     def __init__(self, keys: Keys, url: str | None, is_live: bool) -> None:
         self._keys, self._is_live = keys, is_live
         self._url = None if url is None else stream_url(url)
-        self._told = threading.Event()
+        self._told, self._closed = threading.Event(), threading.Event()
+        self._stream: TradingStream | None = None
         self._thread = threading.Thread(target=self._listen, name="order news", daemon=True)
         self._thread.start()
 
@@ -41,9 +42,16 @@ class OrderNews:
         self._told.wait(max(until - time.monotonic(), 0.0))
         self._told.clear()
 
+    def close(self) -> None:
+        """Listen no more."""
+        self._closed.set()
+        if self._stream is not None:
+            self._stream.stop()
+        self._thread.join()
+
     def _listen(self) -> None:
-        while True:
-            stream = TradingStream(
+        while not self._closed.is_set():
+            self._stream = stream = TradingStream(
                 self._keys.key_id,
                 self._keys.secret_key,
                 paper=not self._is_live,
@@ -55,7 +63,7 @@ class OrderNews:
                 asyncio.run(stream._run_forever())  # type: ignore[no-untyped-call]  # run() prints
             except (OSError, ValueError, RuntimeError) as error:
                 logging.getLogger(__name__).info("order news ended: %s", type(error).__name__)
-            time.sleep(AGAIN_S)
+            self._closed.wait(AGAIN_S)
 
     async def _hear(self, update: object) -> None:
         self._told.set()

@@ -158,6 +158,31 @@ def bench(
     become(name, context.args)
 
 
+@app.command()
+def chaos(  # noqa: PLR0913 - one parameter an option
+    seeds: Annotated[int, typer.Option(help="How many days.")] = 100,
+    first: Annotated[int, typer.Option(help="Of these seeds.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Worker processes.")] = 2,
+    seed: Annotated[int | None, typer.Option(help="Replay this one, with its history.")] = None,
+    plant: Annotated[str | None, typer.Option(help="A planted bug, P1 to P14.")] = None,
+    planted: Annotated[bool, typer.Option("--planted", help="Catch every planted bug.")] = False,
+    matrix: Annotated[bool, typer.Option("--matrix", help="Kill a cycle everywhere.")] = False,
+    every: Annotated[int, typer.Option(help="Of the matrix, every so many boundaries.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+) -> None:
+    """Play seeded days with faults against the simulator, and judge what came of them."""
+    from cli import chaos as days
+
+    if matrix:
+        raise typer.Exit(days.kill_everywhere(every, Console()))
+    if planted:
+        raise typer.Exit(days.catch(200, first, jobs, Console()))
+    if seed is not None:
+        raise typer.Exit(days.replay(seed, plant))
+    asked = days.Asked(seeds=seeds, first=first, jobs=jobs, plant=plant, json=json)
+    raise typer.Exit(days.chaos(asked, Console(stderr=json)))
+
+
 class Stopped(BaseException):
     """A signal asked us to end. No KeyboardInterrupt: the command-line library would take that
     for itself, and everything started must be stopped first."""

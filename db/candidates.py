@@ -1,8 +1,11 @@
 """Candidates and verdicts."""
 
 import math
+from collections.abc import Collection, Iterable
+from itertools import groupby
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -60,17 +63,24 @@ def read_accepted(session: Session, cycle: Cycle) -> list[tuple[int, Candidate]]
     found = []
     for row in rows:
         columns = {name: row[name] for name in OWN_COLUMNS} | {"purpose": Purpose(row["purpose"])}
-        legs = read_legs(session, row["id"])
-        found.append((row["id"], Candidate(**columns, legs=legs)))
-    return found
+        found.append((row["id"], columns))
+    legs = read_legs(session, [candidate_id for candidate_id, _ in found])
+    return [(key, Candidate(**columns, legs=legs.get(key, ()))) for key, columns in found]
 
 
-def read_legs(session: Session, candidate_id: int) -> tuple[Leg, ...]:
+def read_legs(session: Session, candidate_ids: Collection[int]) -> dict[int, tuple[Leg, ...]]:
+    """Each candidate's legs in the order they are sent; one without any is missing."""
+    if not candidate_ids:
+        return {}
     rows = session.execute(
         select(candidate_legs)
-        .where(candidate_legs.c.candidate_id == candidate_id)
-        .order_by(candidate_legs.c.leg_number)
+        .where(candidate_legs.c.candidate_id.in_(candidate_ids))
+        .order_by(candidate_legs.c.candidate_id, candidate_legs.c.leg_number)
     )
+    return {key: as_legs(of_one) for key, of_one in groupby(rows, lambda row: row.candidate_id)}
+
+
+def as_legs(rows: Iterable[Row[Any]]) -> tuple[Leg, ...]:
     return tuple(Leg(symbol=r.symbol, side=Side(r.side), ratio=r.ratio) for r in rows)
 
 

@@ -59,6 +59,7 @@ class Claim(StrEnum):
 
     CLAIMED = "claimed"
     HALTED = "a halt stands"
+    UNSETTLED = "an order of its underlying has no answer"
     TOO_MANY = "too many opening orders in a minute"
     TAKEN = "it is not planned any more"
 
@@ -123,8 +124,8 @@ def _new_structure(session: Session, cycle: Cycle, intent: OrderIntent, now: dat
 def claim(
     session: Session, one: StoredIntent, price: SentPrice, now: datetime, per_minute_max: int
 ) -> Claim:
-    """Move an intent from planned to sending at a price, unless a halt stands and it opens risk, or
-    too many have been sent within a minute.
+    """Move an intent from planned to sending at a price. What opens risk is not sent while a halt
+    stands, an order of its underlying has no answer, or too many have left within a minute.
 
     Commit before the request leaves. A crash after that leaves `sending`, which reconcile looks
     up at the broker and which is never sent again.
@@ -141,6 +142,9 @@ def claim(
     if intent.purpose is Purpose.OPEN:
         if halts.standing_halt(session, account_id) is not None:
             return Claim.HALTED
+        unsettled = read_unsettled(session, account_id)
+        if any(other.intent.underlying == intent.underlying for other in unsettled):
+            return Claim.UNSETTLED
         if opened_since(session, account_id, now - MINUTE) >= per_minute_max:
             return Claim.TOO_MANY
     sent = {"sent_at": now, "sent_price": price.limit, "mid_price": price.mid, "moved_at": now}
@@ -258,7 +262,7 @@ def recent_packages(session: Session, account_id: int, since: datetime) -> froze
         intents.c.sent_at > since,
     )
     ids = session.execute(sent.distinct()).scalars().all()
-    return frozenset(package(read_legs(session, candidate_id)) for candidate_id in ids)
+    return frozenset(package(legs) for legs in read_legs(session, ids).values())
 
 
 def _read(session: Session, account_id: int, states: Iterable[IntentState]) -> list[StoredIntent]:
@@ -273,7 +277,8 @@ def _stored(session: Session, which: ColumnElement[bool]) -> list[StoredIntent]:
         .join(cycles, cycles.c.id == intents.c.cycle_id)
         .where(which)
         .order_by(intents.c.purpose, intents.c.planned_at, intents.c.client_order_id)
-    )
+    ).all()
+    legs = read_legs(session, {row.candidate_id for row in rows})
     return [
         StoredIntent(
             intent=OrderIntent(
@@ -281,7 +286,7 @@ def _stored(session: Session, which: ColumnElement[bool]) -> list[StoredIntent]:
                 strategy=row.strategy,
                 underlying=row.underlying,
                 purpose=Purpose(row.purpose),
-                legs=read_legs(session, row.candidate_id),
+                legs=legs.get(row.candidate_id, ()),
                 attempt=row.attempt,
                 quantity=row.quantity,
                 limit_price=row.limit_price,

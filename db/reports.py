@@ -145,14 +145,18 @@ def _positions(session: Session, account_id: int) -> tuple[Any, ...]:
 
 def _structures(session: Session, account_id: int) -> tuple[HeldStructure, ...]:
     own = [name for name in HeldStructure.__slots__ if name != "legs"]
-    rows = session.execute(
-        select(structures).where(structures.c.account_id == account_id).order_by(structures.c.id)
-    ).mappings()
-    return tuple(
-        HeldStructure(
-            **{name: row[name] for name in own}, legs=read_structure_legs(session, row["id"])
+    rows = (
+        session.execute(
+            select(structures)
+            .where(structures.c.account_id == account_id)
+            .order_by(structures.c.id)
         )
-        for row in rows
+        .mappings()
+        .all()
+    )
+    legs = read_structure_legs(session, [row["id"] for row in rows])
+    return tuple(
+        HeldStructure(**{name: row[name] for name in own}, legs=legs[row["id"]]) for row in rows
     )
 
 

@@ -1,39 +1,44 @@
 """Structures as stored: what was opened together, and what its orders have made of it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, cast, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, cast, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from db.candidates import as_legs
 from db.schema import intents, orders, structure_legs, structures
-from domain.orders import IntentState, Leg, Purpose, Side
+from domain.orders import IntentState, Leg, Purpose
 from domain.reconcile import Part, StructureUpdate
 from domain.structures import ALIVE, Structure, StructureState
 
 
 def read_structures(
-    session: Session, account_id: int, states: Iterable[StructureState] = ALIVE
+    session: Session, account_id: int, and_these: Collection[int] = ()
 ) -> list[Structure]:
-    """The account's structures in these states; one without a fill yet has entry price 0."""
-    rows = session.execute(
-        select(structures)
-        .where(structures.c.account_id == account_id, structures.c.state.in_(list(states)))
-        .order_by(structures.c.id)
-    ).all()
-    return [_structure(session, row) for row in rows]
+    """The account's structures that are alive, and those of these ids in whatever state; one
+    without a fill yet has entry price 0."""
+    wanted = structures.c.state.in_(ALIVE) | structures.c.id.in_(and_these)
+    return _read(session, (structures.c.account_id == account_id) & wanted)
 
 
 def read_structure(session: Session, structure_id: int) -> Structure:
     """One structure, in whatever state."""
-    found = session.execute(select(structures).where(structures.c.id == structure_id)).one()
-    return _structure(session, found)
+    (found,) = _read(session, structures.c.id == structure_id)
+    return found
 
 
-def _structure(session: Session, row: Row[Any]) -> Structure:
+def _read(session: Session, which: ColumnElement[bool]) -> list[Structure]:
+    rows = session.execute(select(structures).where(which).order_by(structures.c.id)).all()
+    legs = read_structure_legs(session, [row.id for row in rows])
+    return [_structure(row, legs[row.id]) for row in rows]
+
+
+def _structure(row: Row[Any], legs: tuple[Leg, ...]) -> Structure:
     return Structure(
         id=row.id,
         strategy=row.strategy,
@@ -42,18 +47,22 @@ def _structure(session: Session, row: Row[Any]) -> Structure:
         quantity=row.quantity,
         entry_price=Decimal(0) if row.entry_price is None else row.entry_price,
         realized_usd=Decimal(0) if row.realized_usd is None else row.realized_usd,
-        legs=read_structure_legs(session, row.id),
+        legs=legs,
     )
 
 
-def read_structure_legs(session: Session, structure_id: int) -> tuple[Leg, ...]:
-    """Its legs in the order they were sent."""
+def read_structure_legs(
+    session: Session, structure_ids: Collection[int]
+) -> dict[int, tuple[Leg, ...]]:
+    """Each structure's legs in the order they were sent."""
+    if not structure_ids:
+        return {}
     rows = session.execute(
         select(structure_legs)
-        .where(structure_legs.c.structure_id == structure_id)
-        .order_by(structure_legs.c.leg_number)
+        .where(structure_legs.c.structure_id.in_(structure_ids))
+        .order_by(structure_legs.c.structure_id, structure_legs.c.leg_number)
     )
-    return tuple(Leg(symbol=r.symbol, side=Side(r.side), ratio=r.ratio) for r in rows)
+    return {key: as_legs(of_one) for key, of_one in groupby(rows, lambda row: row.structure_id)}
 
 
 def apply_structure_update(
@@ -73,10 +82,13 @@ def apply_structure_update(
     return written.first() is not None
 
 
-def read_parts(session: Session, structure_id: int) -> list[Part]:
-    """A structure's intents, with what the broker's orders have filled of them by now."""
+def read_parts(session: Session, structure_ids: Collection[int]) -> dict[int, list[Part]]:
+    """Each structure's intents, with what the broker's orders have filled of them by now."""
+    if not structure_ids:
+        return {}
     rows = session.execute(
         select(
+            intents.c.structure_id,
             intents.c.purpose,
             intents.c.state,
             func.coalesce(orders.c.filled_quantity, 0).label("filled"),
@@ -87,15 +99,18 @@ def read_parts(session: Session, structure_id: int) -> list[Part]:
             (orders.c.account_id == intents.c.account_id)
             & (orders.c.client_order_id == intents.c.client_order_id),
         )
-        .where(intents.c.structure_id == structure_id)
-        .order_by(intents.c.planned_at, intents.c.attempt)
+        .where(intents.c.structure_id.in_(structure_ids))
+        .order_by(intents.c.structure_id, intents.c.planned_at, intents.c.attempt)
     )
-    return [
-        Part(
-            purpose=Purpose(row.purpose),
-            state=IntentState(row.state),
-            filled_quantity=int(row.filled),
-            price=row.filled_average_price,
-        )
-        for row in rows
-    ]
+    return {
+        key: [_part(row) for row in of_one] for key, of_one in groupby(rows, lambda row: row[0])
+    }
+
+
+def _part(row: Row[Any]) -> Part:
+    return Part(
+        purpose=Purpose(row.purpose),
+        state=IntentState(row.state),
+        filled_quantity=int(row.filled),
+        price=row.filled_average_price,
+    )

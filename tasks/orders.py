@@ -24,13 +24,20 @@ ROUNDS_MAX = 200
 def record(session: Session, cycle: Cycle, one: StoredIntent, order: Order, at: datetime) -> int:
     """Write an order of ours as the broker has it, with what that makes of its intent and its
     structure; rows written."""
-    written = books.save_orders(session, cycle.account_id, [order])
+    written = books.save_orders(session, cycle.account_id, [order]) + follow(
+        session, one, order, at
+    )
+    return written + refresh(session, one.structure_id, at) if written else 0
+
+
+def follow(session: Session, one: StoredIntent, order: Order, at: datetime) -> int:
+    """Move an intent to where its order stands; 1 when that is news."""
     move = intent_move(one.state, one.filled_quantity, order)
-    if move is not None:
-        to = (move.state, move.filled_quantity)
-        written += intents.move_intent(session, one.intent.client_order_id, to, at)
-        log.info("moved", intent=one.intent.client_order_id, state=str(move.state))
-    return written + refresh(session, one.structure_id, at)
+    if move is None:
+        return 0
+    to = (move.state, move.filled_quantity)
+    log.info("moved", intent=one.intent.client_order_id, state=str(move.state))
+    return int(intents.move_intent(session, one.intent.client_order_id, to, at))
 
 
 def give_up(session: Session, one: StoredIntent, state: IntentState, why: str, at: datetime) -> int:
@@ -45,7 +52,8 @@ def give_up(session: Session, one: StoredIntent, state: IntentState, why: str, a
 def refresh(session: Session, structure_id: int, at: datetime) -> int:
     """Bring a structure to what its orders make of it; 1 when it has changed."""
     structure = structures.read_structure(session, structure_id)
-    change = structure_update(structure, structures.read_parts(session, structure_id))
+    parts = structures.read_parts(session, [structure_id])
+    change = structure_update(structure, parts[structure_id])
     return int(structures.apply_structure_update(session, structure_id, change, at))
 
 

@@ -26,7 +26,7 @@ from tasks.context import (
     step,
     transaction,
 )
-from tasks.orders import record, settle_unsettled
+from tasks.orders import follow, settle_unsettled
 from tasks.waiting import wait
 
 #: Rows may be corrected later: the last days are read again each time.
@@ -80,13 +80,15 @@ def _pass(cycle: Cycle, this: StepNote) -> list[Discrepancy]:
     with transaction(cycle) as session:
         this.row_count += _save_books(session, cycle, theirs, moment)
         by_id = {order.client_order_id: order for order in theirs.orders}
-        for one in intents.read_sent(session, cycle.account_id, moment - REREAD):
+        sent = intents.read_sent(session, cycle.account_id, moment - REREAD)
+        for one in sent:
             order = by_id.get(one.intent.client_order_id)
             if order is not None:
-                this.row_count += record(session, cycle, one, order, moment)
+                this.row_count += follow(session, one, order, moment)
                 if one.state is IntentState.NOT_RECEIVED:
                     late.append((one, order))
-        this.row_count += _settle_structures(session, cycle, theirs, moment)
+        traded = {one.structure_id for one in sent}
+        this.row_count += _settle_structures(session, cycle, theirs, traded, moment)
         wrong = _audit(session, cycle, theirs, moment)
     for one, order in late:
         _withdraw_late(cycle, one, order)
@@ -115,14 +117,22 @@ def _save_books(session: Session, cycle: Cycle, theirs: _Books, moment: datetime
     return written + books.save_account(session, cycle, theirs.account, moment)
 
 
-def _settle_structures(session: Session, cycle: Cycle, theirs: _Books, moment: datetime) -> int:
-    """Structures whose legs have expired, been assigned or been traded by others."""
+def _settle_structures(
+    session: Session, cycle: Cycle, theirs: _Books, traded: set[int], moment: datetime
+) -> int:
+    """Structures as their orders have made them, and those whose legs have expired, been assigned
+    or been traded by others; rows written.
+
+    traded  ids of those whose orders may have changed, whatever their state
+    """
     held = {position.symbol for position in theirs.positions}
     known = books.read_activities(session, cycle.account_id)
     elsewhere = books.traded_elsewhere(session, cycle.account_id)
+    found = structures.read_structures(session, cycle.account_id, traded)
+    parts = structures.read_parts(session, [structure.id for structure in found])
     settled = 0
-    for structure in structures.read_structures(session, cycle.account_id):
-        by_orders = structure_update(structure, structures.read_parts(session, structure.id))
+    for structure in found:
+        by_orders = structure_update(structure, parts[structure.id])
         change = settled_structure(structure, by_orders, held, known, elsewhere)
         settled += structures.apply_structure_update(session, structure.id, change, moment)
     return settled

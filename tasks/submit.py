@@ -1,6 +1,7 @@
 """Submit orders: each intent leaves once, its answer is kept, and what is not filled is worked from
 the mid towards the natural price."""
 
+import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -129,10 +130,13 @@ def _still_live(cycle: Cycle, ones: Iterable[StoredIntent]) -> list[StoredIntent
 
 
 def _watch(cycle: Cycle, working: list[StoredIntent]) -> list[StoredIntent]:
-    """What is still in the market when the attempt's time is over."""
+    """What is still in the market when the attempt's time is over: by the broker's clock, or by
+    ours where that one stands still."""
     attempt_s = config().execution.attempt_s
-    until, looks = now() + timedelta(seconds=attempt_s), 0
+    until, began_s, looks = now() + timedelta(seconds=attempt_s), time.monotonic(), 0
     while working and (left_s := (until - now()).total_seconds()) > 0 and looks < LOOKS_MAX:
+        if time.monotonic() - began_s >= attempt_s:
+            break
         wait(min(attempt_s / LOOKS, left_s))
         working = [seen for one in working if (seen := _look(cycle, one)).state in LIVE]
         looks += 1

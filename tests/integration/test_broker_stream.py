@@ -26,7 +26,8 @@ def news(simulator):
     until = time.monotonic() + LONG_S
     while not listeners(simulator) and time.monotonic() < until:
         time.sleep(0.02)
-    return listening
+    yield listening
+    listening.close()
 
 
 def place(simulator):

@@ -212,6 +212,7 @@ def test_a_put_that_loses_its_long_one_is_secured_by_cash_or_keeps_it(cash, word
     answer = client.order(put(580), 1, "sell")
     if words is None:
         client.can(answer)
+        client.clock(seconds=60)
         assert client.held() == {put(590): -1}
     else:
         refused(answer, words)

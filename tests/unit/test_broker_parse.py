@@ -57,3 +57,11 @@ def test_what_is_missing_among_greeks_stays_unknown():
 def test_greeks_that_are_none_do_not_parse(greeks):
     with pytest.raises(BadBody):
         model_of(impliedVolatility=0.2, greeks=greeks)
+
+
+def test_quote_times_with_and_without_a_fraction_stand_in_one_chain():
+    other = "AAPL261218C00245000"
+    times = {SYMBOL: "2026-11-20T15:00:00Z", other: "2026-11-20T15:00:00.25Z"}
+    quotes = {name: {"latestQuote": {"bp": 1, "ap": 2, "t": t}} for name, t in times.items()}
+    chain = parse_chain([CONTRACT, {**CONTRACT, "symbol": other}], quotes)
+    assert [moment.microsecond for moment in chain["quoted_at"]] == [0, 250_000]

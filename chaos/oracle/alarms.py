@@ -1,0 +1,58 @@
+"""G7: what nothing explains at the broker is reported within one cycle and sets the halt, and
+nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from chaos.process import Process
+
+if TYPE_CHECKING:
+    from chaos.oracle import Oracle
+
+Found = Iterator[tuple[str, str]]
+AUDIT = "the books disagree"
+#: Of these the broker itself says less than it knows, for longer than an audit waits.
+UNEXPLAINED = frozenset({"unexplained", "assignment"})
+
+
+class Alarms:
+    """Keeps what was planted at the broker until it has been reported."""
+
+    def __init__(self, oracle: Oracle) -> None:
+        self._oracle = oracle
+        #: What was booked without a reason, by subject: how many cycles had been opened before.
+        self._planted: dict[str, int] = {}
+        self._opened: list[str] = []
+
+    def opened(self, process: Process) -> None:
+        self._opened.append(process.name)
+
+    def plant(self, symbol: str) -> None:
+        """Something has been booked that no order and no activity explains. What is there before
+        the first audit is where the account begins."""
+        if self._oracle.rows("SELECT 1 FROM beginnings LIMIT 1"):
+            self._planted.setdefault(symbol, len(self._opened))
+
+    def ended(self, process: Process) -> Found:
+        """A whole cycle has been done since something was planted."""
+        if process.result != "done" or "end of day" in process.name:
+            return
+        for symbol, before in list(self._planted.items()):
+            if self._opened.index(process.name) < before:
+                continue
+            del self._planted[symbol]
+            if not self._oracle.rows("SELECT 1 FROM discrepancies WHERE subject = %s", symbol):
+                yield "G7", f"{symbol} was booked without a reason and {process.name} did not tell"
+            elif not self._oracle.rows("SELECT 1 FROM halts"):
+                yield "G7", f"{symbol} was booked without a reason and nothing was halted"
+
+    def judge(self) -> Found:
+        """An alarm where the broker's books always added up."""
+        plan = self._oracle.day.plan
+        if plan.scene.is_split or UNEXPLAINED & {fault.kind for fault in plan.faults}:
+            return
+        for (reason,) in self._oracle.rows("SELECT reason FROM halts"):
+            if reason.startswith(AUDIT):
+                yield "G7", f"a false alarm: {reason}"
