@@ -309,7 +309,7 @@ def test_what_is_closed_must_be_held_and_not_promised_elsewhere():
 
 
 def test_selling_the_cover_of_a_short_contract_is_refused_and_closing_both_is_not():
-    broker = exchange()
+    broker = exchange(cash="1000")
     send(broker, multileg(*CONDOR[:2]))
     assert refusal(broker, single(P590, "sell", limit="3")).code == 40310000
     closing = ((P595, "buy_to_close"), (P590, "sell_to_close"))
