@@ -19,41 +19,43 @@ from domain.records import Activity, Fill, Position
 def begin(
     session: Session, account_id: int, cash: Decimal, held: Sequence[Position], now: datetime
 ) -> None:
-    """Take what the account holds now as its beginning; one that is known stays."""
+    """Take what the account holds now as its beginning: every fill and activity that is known is in
+    it."""
     rows = [{"symbol": CASH, "amount": cash}]
     rows += [{"symbol": p.symbol, "amount": p.quantity} for p in held]
     session.execute(
         insert(beginnings).on_conflict_do_nothing(),
         [{"account_id": account_id, "seen_at": now, **row} for row in rows],
     )
+    for table in (fills, activities):
+        mine = update(table).where(table.c.account_id == account_id)
+        session.execute(mine.values(in_beginning=True))
 
 
-def read_beginning(session: Session, account_id: int) -> tuple[Holdings, datetime] | None:
-    """What the account held when it was first read, and when that was; None before that."""
+def read_beginning(session: Session, account_id: int) -> Holdings | None:
+    """What the account held when it was first read; None before that."""
     rows = session.execute(select(beginnings).where(beginnings.c.account_id == account_id)).all()
     if not rows:
         return None
     amounts = {row.symbol: row.amount for row in rows}
     cash = amounts.pop(CASH)
-    return Holdings(cash=cash, positions=amounts), rows[0].seen_at
+    return Holdings(cash=cash, positions=amounts)
 
 
-def read_movements(
-    session: Session, account_id: int, since: datetime
-) -> tuple[list[Fill], list[Activity]]:
-    """Every fill and activity that was first seen after `since`."""
+def read_movements(session: Session, account_id: int) -> tuple[list[Fill], list[Activity]]:
+    """Every fill and activity since the account's beginning."""
     return (
         [
             Fill(**{f.name: row[f.name] for f in fields_of(Fill)} | {"side": Side(row["side"])})
             for row in session.execute(
-                select(fills).where(fills.c.account_id == account_id, fills.c.seen_at > since)
+                select(fills).where(fills.c.account_id == account_id, ~fills.c.in_beginning)
             ).mappings()
         ],
         [
             Activity(**{f.name: row[f.name] for f in fields_of(Activity)})
             for row in session.execute(
                 select(activities).where(
-                    activities.c.account_id == account_id, activities.c.seen_at > since
+                    activities.c.account_id == account_id, ~activities.c.in_beginning
                 )
             ).mappings()
         ],

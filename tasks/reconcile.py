@@ -163,8 +163,7 @@ def _audit(session: Session, cycle: Cycle, theirs: _Books, moment: datetime) -> 
     if beginning is None:
         audits.begin(session, account_id, cash, theirs.positions, moment)
         return []
-    start, since = beginning
-    should = expected(start, *audits.read_movements(session, account_id, since))
+    should = expected(beginning, *audits.read_movements(session, account_id))
     return discrepancies(should, cash, theirs.positions)
 
 

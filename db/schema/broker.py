@@ -1,6 +1,7 @@
 """What the broker says: orders, fills, activities, positions, money; and what tonight may bring."""
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     Computed,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
 )
 
 from db.schema.columns import (
@@ -68,6 +70,7 @@ fills = Table(
     Column("filled_at", INSTANT, nullable=False),
     Column("status", Text, nullable=False),  # executed, correct, or canceled: taken back
     Column("seen_at", INSTANT, nullable=False),
+    Column("in_beginning", Boolean, nullable=False, server_default=false()),
     Column("mid_price", PRICE),  # null: not ours, or its order is not known yet
     # USD a share against the mid when its order left; negative when it was better.
     Column(
@@ -94,6 +97,7 @@ activities = Table(
     Column("status", Text, nullable=False),
     Column("description", Text),  # null where the broker sends none
     Column("seen_at", INSTANT, nullable=False),
+    Column("in_beginning", Boolean, nullable=False, server_default=false()),
 )
 
 # What is held now, as the broker said last; a position that is gone has no row.
@@ -125,7 +129,7 @@ account_marks = Table(
 )
 
 # What the account held when it was first read in a session: the audit counts from here. A fill or
-# an activity that was seen by then is in it.
+# an activity that was known by then is in it, and says so.
 beginnings = Table(
     "beginnings",
     metadata,

@@ -130,6 +130,7 @@ def upgrade() -> None:
         op.add_column(table, sa.Column('seen_at', sa.DateTime(timezone=True), nullable=True))
         op.execute(f'UPDATE {table} SET seen_at = {moment}')
         op.alter_column(table, 'seen_at', nullable=False)
+        op.add_column(table, sa.Column('in_beginning', sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column('fills', sa.Column('mid_price', sa.Numeric(12, 4), nullable=True))
     slippage = "CASE side WHEN 'buy' THEN price - mid_price ELSE mid_price - price END"
     op.add_column('fills', sa.Column('slippage', sa.Numeric(12, 4), sa.Computed(slippage, persisted=True)))
