@@ -12,9 +12,9 @@ from simulator.times import MINUTE
 MARKET_SEEDS = 2
 FAULTS_MAX = 6
 #: Faults that need an order on its way, a fill, or an event of one.
-OF_ORDERS = frozenset({*(f"F{n}" for n in range(1, 9)), "F14", "F18", "F19", "F20", "F21"})
+OF_ORDERS = frozenset({*(f"F{n}" for n in range(1, 9)), *(f"F{n}" for n in range(14, 22))})
 #: How much likelier than another fault: what is armed often and fires seldom, and bad quotes.
-WEIGHTS = dict.fromkeys(OF_ORDERS, 2) | {"F37": 2, "F38": 2}
+WEIGHTS = dict.fromkeys(OF_ORDERS, 2) | {"F18": 3, "F37": 2, "F38": 2}
 
 #: A day, the next one on which anything is run, and whether that is worth a count for F36.
 DAYS: tuple[tuple[date, date, bool], ...] = (
@@ -100,9 +100,7 @@ def _switches(chance: Random) -> Switches:
     )
 
 
-def _settings(
-    chance: Random, *, is_near: bool, is_night: bool
-) -> tuple[tuple[str, str, str], ...]:
+def _settings(chance: Random, *, is_near: bool, is_night: bool) -> tuple[tuple[str, str, str], ...]:
     """File, name and value; what is not named stays as config/ has it. Strategies that trade often
     and limits that bind now and then. What is opened before a night is held into it."""
     strategy = {

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from domain.reconcile import IntentMove
 from domain.risk import Exposure
 
 Real = Any
+NEW_YORK = ZoneInfo("America/New_York")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,11 +217,26 @@ def _cash_is_a_float() -> None:
 
 
 def _local_time_is_naive() -> None:
-    def parse_time(real: Real) -> Any:
-        """What a clock of New York shows, taken for UTC where the broker says so with an offset."""
-        return lambda text: datetime.fromisoformat(str(text)[:19]).replace(tzinfo=UTC)
+    """What a clock of New York shows is stored as UTC, for all but the broker's own clock, which
+    would stop everything at once."""
+    parse = importlib.import_module("broker.parse")
+    right = parse.parse_time
 
-    change("broker.parse", "parse_time", parse_time)
+    def naive(text: object) -> datetime:
+        return right(text).astimezone(NEW_YORK).replace(tzinfo=UTC)  # type: ignore[no-any-return]
+
+    def parse_clock(real: Real) -> Any:
+        def told(body: Any) -> Any:
+            parse.parse_time = right  # type: ignore[attr-defined]
+            try:
+                return real(body)
+            finally:
+                parse.parse_time = naive  # type: ignore[attr-defined]
+
+        return told
+
+    change("broker.parse", "parse_time", lambda _: naive)
+    change("broker.parse", "parse_clock", parse_clock)
 
 
 def _unknown_numbers_pass() -> None:
