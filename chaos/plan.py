@@ -11,6 +11,10 @@ from simulator.times import MINUTE
 
 MARKET_SEEDS = 2
 FAULTS_MAX = 6
+#: Faults that need an order on its way, a fill, or an event of one.
+OF_ORDERS = frozenset({*(f"F{n}" for n in range(1, 9)), *(f"F{n}" for n in range(14, 22))})
+#: How much likelier than another fault: what is armed often and fires seldom, and bad quotes.
+WEIGHTS = dict.fromkeys(OF_ORDERS, 2) | {"F18": 3, "F37": 2, "F38": 2}
 
 #: A day, the next one on which anything is run, and whether that is worth a count for F36.
 DAYS: tuple[tuple[date, date, bool], ...] = (
@@ -52,7 +56,8 @@ def plan_of(seed: int, *, with_faults: bool = True) -> Plan:
     """The day that `seed` means: the same for ever, while this file stays."""
     chance = Random(seed)
     day, next_day, is_special = chance.choice(DAYS)
-    is_near = chance.random() < 0.3
+    is_night = chance.random() < 0.12
+    is_near = is_night or chance.random() < 0.2
     scene = Scene(
         day=day,
         next_day=next_day,
@@ -61,9 +66,9 @@ def plan_of(seed: int, *, with_faults: bool = True) -> Plan:
         is_split=not is_near and chance.random() < 0.2,
     )
     switches = _switches(chance)
-    settings = _settings(chance, is_near=is_near)
+    settings = _settings(chance, is_near=is_near, is_night=is_night)
     slots = _slots(chance, day)
-    faults = _faults(chance, len(slots)) if with_faults else ()
+    faults = _faults(chance, len(slots), is_night=is_night) if with_faults else ()
     return Plan(
         seed=seed,
         scene=scene,
@@ -95,16 +100,16 @@ def _switches(chance: Random) -> Switches:
     )
 
 
-def _settings(chance: Random, *, is_near: bool) -> tuple[tuple[str, str, str], ...]:
+def _settings(chance: Random, *, is_near: bool, is_night: bool) -> tuple[tuple[str, str, str], ...]:
     """File, name and value; what is not named stays as config/ has it. Strategies that trade often
-    and limits that bind now and then."""
+    and limits that bind now and then. What is opened before a night is held into it."""
     strategy = {
         "short_delta_min": "0.05",
         "short_delta_target": chance.choice(["0.20", "0.30"]),
         "short_delta_max": "0.45",
         "wing_width_share_max": "0.06",
-        "slippage_share_max": chance.choice(["0.1", "0.6"]),
-        "credit_share_min": chance.choice(["0.10", "0.20"]),
+        "slippage_share_max": chance.choice(["0.1", "0.6", "0.6"]),
+        "credit_share_min": chance.choice(["0.10", "0.10", "0.20"]),
         "open_interest_min": "1",
         "structures_per_underlying_max": chance.choice(["1", "2", "3"]),
         "profit_share_exit": chance.choice(["0.02", "0.10", "0.50"]),
@@ -114,6 +119,9 @@ def _settings(chance: Random, *, is_near: bool) -> tuple[tuple[str, str, str], .
     if is_near:
         nearest = {"days_to_expiry_min": "0", "days_to_expiry_max": "4"}
         strategy |= {**nearest, "days_to_expiry_target": chance.choice(["0", "1", "3"])}
+        if is_night:
+            held = {"profit_share_exit": "0.99", "loss_credit_multiple_exit": "50"}
+            strategy |= {**held, "days_to_expiry_target": "0", "slippage_share_max": "0.6"}
     elif chance.random() < 0.2:  # everything held is closed at the next slot
         strategy["days_to_expiry_exit"] = "60"
     limits = {
@@ -157,14 +165,17 @@ def _slots(chance: Random, day: date) -> tuple[int, ...]:
     return tuple(slot for slot in found if slot < hours.close)
 
 
-def _faults(chance: Random, slots: int) -> tuple[PlannedFault, ...]:
-    """0 to 6, each number as likely as any other."""
+def _faults(chance: Random, slots: int, *, is_night: bool) -> tuple[PlannedFault, ...]:
+    """0 to 6 by their weights, and the night of a day that has one."""
     numbers = sorted({fault.number for fault in FAULTS.values()})
+    weights = [WEIGHTS.get(number, 1) for number in numbers]
     found = []
-    for _ in range(chance.randint(0, FAULTS_MAX)):
-        number = chance.choice(numbers)
+    for number in chance.choices(numbers, weights, k=chance.randint(0, FAULTS_MAX)):
         kind = chance.choice(sorted(name for name, f in FAULTS.items() if f.number == number))
-        found.append(
-            PlannedFault(kind=kind, slot=chance.randrange(slots), seed=chance.randrange(2**32))
-        )
+        slot = chance.randrange(slots)
+        if number in OF_ORDERS and chance.random() < 0.7:
+            slot = 0  # nothing is held yet: the slot that sends most often
+        found.append(PlannedFault(kind=kind, slot=slot, seed=chance.randrange(2**32)))
+    if is_night:
+        found.append(PlannedFault(kind="night", slot=0, seed=chance.randrange(2**32)))
     return tuple(sorted(found, key=lambda fault: fault.slot))

@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
 
 from broker.client import Broker
 from broker.errors import Refused, Unknown
@@ -15,8 +18,10 @@ from db.intents import Claim
 from domain.audit import Discrepancy, Holdings
 from domain.orders import LIVE, UNSETTLED, IntentState
 from domain.reconcile import IntentMove
+from domain.risk import Exposure
 
 Real = Any
+NEW_YORK = ZoneInfo("America/New_York")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,11 +217,26 @@ def _cash_is_a_float() -> None:
 
 
 def _local_time_is_naive() -> None:
-    def parse_time(real: Real) -> Any:
-        """What a clock of New York shows, taken for UTC where the broker says so with an offset."""
-        return lambda text: datetime.fromisoformat(str(text)[:19]).replace(tzinfo=UTC)
+    """What a clock of New York shows is stored as UTC, for all but the broker's own clock, which
+    would stop everything at once."""
+    parse = importlib.import_module("broker.parse")
+    right = parse.parse_time
 
-    change("broker.parse", "parse_time", parse_time)
+    def naive(text: object) -> datetime:
+        return right(text).astimezone(NEW_YORK).replace(tzinfo=UTC)  # type: ignore[no-any-return]
+
+    def parse_clock(real: Real) -> Any:
+        def told(body: Any) -> Any:
+            parse.parse_time = right  # type: ignore[attr-defined]
+            try:
+                return real(body)
+            finally:
+                parse.parse_time = naive  # type: ignore[attr-defined]
+
+        return told
+
+    change("broker.parse", "parse_time", lambda _: naive)
+    change("broker.parse", "parse_clock", parse_clock)
 
 
 def _unknown_numbers_pass() -> None:
@@ -225,18 +245,34 @@ def _unknown_numbers_pass() -> None:
             side = chain["right"].map({"C": 1.0, "P": -1.0})
             bid = chain["bid"].fillna(chain["ask"] / 2).fillna(0.5)
             ask = chain["ask"].fillna(bid)
+            wanted = side * rules.short_delta_target
             filled = {
                 "bid": bid,
                 "ask": ask,
                 "mid": (bid + ask) / 2,
-                "delta": chain["delta"].fillna(side * rules.short_delta_target),
+                "delta": chain["delta"].fillna(_between(chain)).fillna(wanted),
                 "flag": None,
             }
             return real(chain.assign(**filled), spot, now, rules, places)
 
         return hopeful
 
+    def exposure(real: Real) -> Any:
+        nothing = Exposure(delta_usd=0.0, gamma_usd=0.0, theta_usd=0.0)
+        return lambda greek, shares: nothing if greek is None else real(greek, shares)
+
+    def beyond_mid(real: Real) -> Any:
+        return lambda intent, mids: float(np.nan_to_num(real(intent, mids)))
+
     change("domain.strategies.iron_condor", "chain_to_condors", chain_to_condors)
+    change("domain.risk", "exposure", exposure)
+    change("domain.risk", "_beyond_mid", beyond_mid)
+
+
+def _between(chain: Any) -> Any:
+    """The delta of each contract, or what those beside it suggest."""
+    ordered = chain.sort_values("strike").groupby(["expiration", "right"])["delta"]
+    return ordered.transform(lambda delta: delta.interpolate(limit_direction="both"))
 
 
 def _stale_lease_may_write() -> None:

@@ -70,9 +70,27 @@ def _assignment(day: Day, seed: int) -> Armed:
 
 
 def _night(day: Day, seed: int) -> Armed:
-    """What held contracts do by themselves when they end."""
+    """Contracts that end today are booked in, most of them in the money, some of them short; what
+    they do by themselves, and what ours do that end beside them."""
+    chance = Random(seed)
+    for symbol in _ending(day, chance):
+        qty = chance.choice([-1.0, -1.0, 1.0, 2.0])
+        settings = {"qty": qty, "price": chance.choice([0.0, 1.25])}
+        fault = Fault(kind=FaultKind.HAND_POSITION, symbol=symbol, settings=settings)
+        at_broker(day, fault)
     kinds = {"OPASN", "OPEXC", "OPEXP"}
     return Armed(fired=lambda: sum(row.kind in kinds for row in day.exchange.book.activities))
+
+
+def _ending(day: Day, chance: Random) -> list[str]:
+    """One or two contracts of the first underlying that end today."""
+    underlying = day.plan.scene.underlyings[0]
+    chain = day.exchange.market.chain(underlying, day.exchange.now)
+    if chain is None:
+        return []
+    today = [c.symbol for c in chain.contracts if c.expiration == day.plan.scene.day]
+    quoted = sorted(name for name in today if chain.quote(name) is not None)
+    return chance.sample(quoted, min(len(quoted), chance.choice([1, 2])))
 
 
 def _symbol(day: Day, chance: Random) -> str:
