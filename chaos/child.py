@@ -110,7 +110,7 @@ def _live(day: Day, pipe: Connection, work: Callable[[], str], kill_at: int | No
         process = Process(name="child")
         try:
             run_as(process, work)
-        except Exception as error:
+        except Exception as error:  # told to the parent, which judges it
             process.result = f"failed {type(error).__name__}: {error}"
         counts = told.operations.counts.items()
         count = sum(n for (kind, _), n in counts if kind in BOUNDARIES)

@@ -210,7 +210,7 @@ class Day:
         """How `work` ends; an error that nothing explains is a violation."""
         try:
             return work()
-        except Exception as error:
+        except Exception as error:  # a violation itself, unless a fault explains it
             text = " ".join(str(error).split())[:200]
             if not self._is_explained(error):
                 self.oracle.violated("I0", f"{type(error).__name__}: {text}")

@@ -40,7 +40,7 @@ def change(module: str, name: str, wrong: Callable[[Real], Any]) -> None:
 
 def change_broker(wrong: Callable[[Real], Any]) -> None:
     """The same for how an order is sent."""
-    Broker.submit = wrong(Broker.submit)  # type: ignore[method-assign]
+    Broker.submit = wrong(Broker.submit)  # type: ignore[method-assign]  # a planted bug
 
 
 def _send_before_commit() -> None:
@@ -167,12 +167,12 @@ def _unknown_orders_are_left_out() -> None:
         def blind(*arguments: Any) -> Claim:
             module = importlib.import_module("db.intents")
             whole = module.read_unsettled
-            module.read_unsettled = lambda *_: []  # type: ignore[attr-defined]
+            module.read_unsettled = lambda *_: []  # type: ignore[attr-defined]  # a planted bug
             try:
                 said: Claim = real(*arguments)
                 return said
             finally:
-                module.read_unsettled = whole  # type: ignore[attr-defined]
+                module.read_unsettled = whole  # type: ignore[attr-defined]  # a planted bug
 
         return blind
 
@@ -223,15 +223,15 @@ def _local_time_is_naive() -> None:
     right = parse.parse_time
 
     def naive(text: object) -> datetime:
-        return right(text).astimezone(NEW_YORK).replace(tzinfo=UTC)  # type: ignore[no-any-return]
+        return right(text).astimezone(NEW_YORK).replace(tzinfo=UTC)  # type: ignore[no-any-return]  # a planted bug
 
     def parse_clock(real: Real) -> Any:
         def told(body: Any) -> Any:
-            parse.parse_time = right  # type: ignore[attr-defined]
+            parse.parse_time = right  # type: ignore[attr-defined]  # a planted bug
             try:
                 return real(body)
             finally:
-                parse.parse_time = naive  # type: ignore[attr-defined]
+                parse.parse_time = naive  # type: ignore[attr-defined]  # a planted bug
 
         return told
 

@@ -77,7 +77,7 @@ class Held:
         _here.held = self
         try:
             run_as(self.process, self._work)
-        except BaseException as error:
+        except BaseException as error:  # kept: whoever waits for this one raises it
             self.problem = error
         self.is_over = True
         self._theirs.release()

@@ -145,9 +145,9 @@ class Seams:
         for seconds in waits[: of.retries]:
             try:
                 return of.fn(*arguments)
-            except Exception as error:
+            except Exception as error:  # as Prefect retries: whatever the task's condition takes
                 asked = of.retry_condition_fn
-                if asked is not None and not asked(of, None, _Ended(error)):  # type: ignore[arg-type]
+                if asked is not None and not asked(of, None, _Ended(error)):  # type: ignore[arg-type]  # stands for a State
                     raise
                 self.day.operations.tell("retry", f"{name} after {type(error).__name__}")
                 self.day.pass_time(float(seconds or 0))

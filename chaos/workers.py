@@ -50,7 +50,7 @@ def play(stage: Stage, seed: int) -> Verdict:
     """One seed, judged; an error of the harness is told, not raised."""
     try:
         return verdict_of(Day(plan_of(seed), stage).play())
-    except Exception:
+    except Exception:  # the harness's own mistake: a failing seed with its traceback
         return Verdict(seed=seed, problem=traceback.format_exc())
 
 
