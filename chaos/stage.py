@@ -39,12 +39,17 @@ def server() -> Iterator[str]:
                 connection.execute("SELECT pg_reload_conf()")
             migrate.create_database(url)
             migrate.migrate(url)
-            for used in (url, _home(url)):
-                engine(used).dispose()
-            engine.cache_clear()
+            close_engines(url)
             yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def close_engines(url: str) -> None:
+    """Close what making the database at `url` has opened: one in use cannot be copied."""
+    beside = engine(url).url.set(database="postgres")  # as it is named when a database is made
+    for used in (url, beside.render_as_string(hide_password=False)):
+        engine(used).dispose()
 
 
 def _home(url: str) -> str:
@@ -57,6 +62,17 @@ def copy_database(url: str, name: str) -> str:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name} TEMPLATE strikeflow")
     return url.replace("/strikeflow?", f"/{name}?")
+
+
+def write_config(folder: Path, wanted: Settings) -> None:
+    """A copy of config/ in a new `folder`, with some settings changed."""
+    shutil.copytree(CONFIG, folder)
+    for file, name, value in wanted:
+        path = folder / file
+        text, count = re.subn(rf"(?m)^{name} = .*$", f"{name} = {value}", path.read_text())
+        if count != 1:
+            raise LookupError(f"config/{file} has {count} settings called {name}")
+        path.write_text(text)
 
 
 class Stage:
@@ -107,13 +123,7 @@ class Stage:
     def _config(self, wanted: Settings) -> Path:
         if wanted not in self._configs:
             folder = self.folder / str(len(self._configs))
-            shutil.copytree(CONFIG, folder)
-            for file, name, value in wanted:
-                path = folder / file
-                text, count = re.subn(rf"(?m)^{name} = .*$", f"{name} = {value}", path.read_text())
-                if count != 1:
-                    raise LookupError(f"config/{file} has {count} settings called {name}")
-                path.write_text(text)
+            write_config(folder, wanted)
             self._configs[wanted] = folder
         return self._configs[wanted]
 
