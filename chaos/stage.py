@@ -33,7 +33,7 @@ def server() -> Iterator[str]:
     folder.chmod(0o755)  # the server runs as another user when we are root
     try:
         with embedded_postgres(folder) as url:
-            with psycopg.connect(_home(url), autocommit=True) as connection:
+            with psycopg.connect(home_of(url), autocommit=True) as connection:
                 for setting in ("fsync", "synchronous_commit", "full_page_writes"):
                     connection.execute(f"ALTER SYSTEM SET {setting} = off")
                 connection.execute("SELECT pg_reload_conf()")
@@ -52,13 +52,14 @@ def close_engines(url: str) -> None:
         engine(used).dispose()
 
 
-def _home(url: str) -> str:
+def home_of(url: str) -> str:
+    """The URL of the database that every server has."""
     return url.replace("/strikeflow?", "/postgres?")
 
 
 def copy_database(url: str, name: str) -> str:
     """A copy of the database at `url` under another name; its URL."""
-    with psycopg.connect(_home(url), autocommit=True) as connection:
+    with psycopg.connect(home_of(url), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name} TEMPLATE strikeflow")
     return url.replace("/strikeflow?", f"/{name}?")
