@@ -10,52 +10,39 @@ import psycopg
 import pytest
 
 from chaos.real.broker import on_loopback
-from chaos.real.child import Signal, Where
+from chaos.real.child import Where
 from chaos.real.nursery import State, nursery
 from chaos.real.postgres import crashing_postgres
-from chaos.real.round import Round
-from chaos.stage import copy_database
+from chaos.real.round import Rounds
 
 ROUNDS = int(os.environ.get("STRIKEFLOW_ROUNDS", "10"))
 SEED = int(os.environ.get("STRIKEFLOW_SEED") or random.SystemRandom().randrange(10**9))
 
 
 @pytest.fixture(scope="module")
-def stage(data_folder):
-    """A server of these tests' own, a process to fork from, a broker: shared by the rounds."""
-    with ExitStack() as stack:
-        rest = map(stack.enter_context, (nursery(), on_loopback()))
-        yield stack.enter_context(crashing_postgres(data_folder)), *rest
+def postgres(data_folder):
+    """A server of these tests' own."""
+    with crashing_postgres(data_folder) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def round_of(stage, tmp_path_factory):
-    """A fresh account and a fresh database; the seed says everything that is left to chance."""
-    postgres, children, broker = stage
-    config = tmp_path_factory.mktemp("restarts") / "config"
-
-    def new(number, name="restarts"):
-        print(f"STRIKEFLOW_SEED={SEED} is what failed, and its round {number}")  # noqa: T201 - read when it fails
-        return Round(
-            seed=SEED + number,
-            nursery=children,
-            broker=broker,
-            database_url=copy_database(postgres.url, f"{name}_{number}"),
-            config=config,
+def rounds(postgres, tmp_path_factory):
+    """Fresh accounts and databases on it, one broker, and one process to fork from."""
+    with ExitStack() as stack:
+        yield Rounds(
+            seed=SEED,
+            url=postgres.url,
+            nursery=stack.enter_context(nursery()),
+            broker=stack.enter_context(on_loopback()),
+            folder=tmp_path_factory.mktemp("rounds"),
         )
 
-    return new
 
-
-@pytest.fixture(scope="module")
-def statements(round_of):
-    """How many statements and commits an undisturbed cycle has inside its transactions."""
-    quiet = round_of(0, "alone")
-    alone = quiet.child("alone", quiet.slot)
-    quiet.run(alone)
-    assert alone.result == "done"
-    assert quiet.judge.sent_by("alone")
-    return alone.report.counts[Where.INSIDE]
+@pytest.fixture
+def played(rounds, number):
+    print(f"STRIKEFLOW_SEED={SEED} is what failed, and its round {number}")  # noqa: T201 - for who reads why
+    return rounds.new(number)
 
 
 def crash_under(postgres, played, child):
@@ -77,17 +64,14 @@ def crash_under(postgres, played, child):
 
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_a_restart_of_postgres_inside_a_transaction_loses_no_order_and_doubles_none(
-    stage, round_of, statements, number
+    postgres, played, number
 ):
-    postgres, played = stage[0], round_of(number)
-    chance = played.chance
-    stop = Signal(sign=signal.SIGSTOP, where=Where.INSIDE, skip=chance.randrange(statements))
-    struck = played.child("struck", played.slot, stop)
+    struck = played.child("struck", played.slot, played.signal(signal.SIGSTOP, Where.INSIDE))
     played.run(struck)
     assert struck.state is State.STOPPED, played.story()
     crash_under(postgres, played, struck)
-    again = Signal(sign=signal.SIGSTOP, where=Where.INSIDE, skip=chance.randrange(statements))
-    retried = played.child("retried", played.slot, *([again] if number % 3 == 0 else []))
+    again = [played.signal(signal.SIGSTOP, Where.INSIDE)] if number % 3 == 0 else []
+    retried = played.child("retried", played.slot, *again)
     played.run(retried)  # the same slot, at once: run again, or skipped until the lease has ended
     if retried.state is State.STOPPED:
         crash_under(postgres, played, retried)
