@@ -95,7 +95,7 @@ def test_a_process_that_was_stopped_past_its_lease_wakes_up_and_does_nothing_mor
 
 
 @pytest.mark.parametrize("number", range(3, ROUNDS, 4))
-def test_one_of_two_processes_that_is_killed_leaves_nothing_that_the_next_cycle_does_not_mend(
+def test_what_one_of_two_processes_leaves_that_is_killed_is_mended_by_the_next_cycle(
     played,
 ):
     chance = played.chance
