@@ -138,13 +138,11 @@ class Day:
         assert second is not None
         self.advance(first.close + END_OF_DAY_AFTER)
         self.run_end_of_day()
-        morning = second.open + 20 * MINUTE
-        for slot in (morning, morning + 10 * MINUTE):
-            self.advance(slot)
-            self._is_last = slot > morning
-            ended = self.run_cycle(slot)
-            if ended != "done":
-                self.oracle.violated("I0", f"no fault stands, and the cycle is {ended}")
+        self.advance(second.open + 20 * MINUTE)
+        self.be_last()
+        ended = self.run_cycle(self.exchange.now)
+        if ended != "done":
+            self.oracle.violated("I0", f"no fault stands, and the cycle is {ended}")
         self.oracle.judge()
 
     def be_last(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rich.console import Console
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from cli.errors import CannotRun
 from cli.services import our_database
@@ -15,7 +15,7 @@ from tasks.settings import settings
 
 def halt(reason: str, console: Console) -> None:
     """Set a halt on every account. From its commit on no opening order is claimed for sending."""
-    numbers = _each_account(lambda session, account: halts.set_halt(session, account, reason))
+    numbers = _each_account(lambda connection, account: halts.set_halt(connection, account, reason))
     console.print(f"halted: {', '.join(numbers) or 'every account was halted already'}")
 
 
@@ -25,12 +25,12 @@ def resume(console: Console) -> None:
     console.print(f"trading again: {', '.join(numbers) or 'no account was halted'}")
 
 
-def _each_account(change: Callable[[Session, int], bool]) -> list[str]:
+def _each_account(change: Callable[[Connection, int], bool]) -> list[str]:
     """The numbers of the accounts that `change` changed, in one transaction."""
     with our_database(settings().home) as url:
         check_schema(url)
-        with transaction(url) as session:
-            known = halts.all_accounts(session)
+        with transaction(url) as connection:
+            known = halts.all_accounts(connection)
             if not known:
                 raise CannotRun("no account has traded yet: there is nothing to halt")
-            return [number for account_id, number in known if change(session, account_id)]
+            return [number for account_id, number in known if change(connection, account_id)]

@@ -5,9 +5,8 @@ from dataclasses import fields as fields_of
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
 from db.schema import activities, beginnings, discrepancies, fills
 from domain.audit import CASH, Discrepancy, Holdings
@@ -17,24 +16,24 @@ from domain.records import Activity, Fill, Position
 
 
 def begin(
-    session: Session, account_id: int, cash: Decimal, held: Sequence[Position], now: datetime
+    connection: Connection, account_id: int, cash: Decimal, held: Sequence[Position], now: datetime
 ) -> None:
     """Take what the account holds now as its beginning: every fill and activity that is known is in
     it."""
     rows = [{"symbol": CASH, "amount": cash}]
     rows += [{"symbol": p.symbol, "amount": p.quantity} for p in held]
-    session.execute(
+    connection.execute(
         insert(beginnings).on_conflict_do_nothing(),
         [{"account_id": account_id, "seen_at": now, **row} for row in rows],
     )
     for table in (fills, activities):
         mine = update(table).where(table.c.account_id == account_id)
-        session.execute(mine.values(in_beginning=True))
+        connection.execute(mine.values(in_beginning=True))
 
 
-def read_beginning(session: Session, account_id: int) -> Holdings | None:
+def read_beginning(connection: Connection, account_id: int) -> Holdings | None:
     """What the account held when it was first read; None before that."""
-    rows = session.execute(select(beginnings).where(beginnings.c.account_id == account_id)).all()
+    rows = connection.execute(select(beginnings).where(beginnings.c.account_id == account_id)).all()
     if not rows:
         return None
     amounts = {row.symbol: row.amount for row in rows}
@@ -42,18 +41,18 @@ def read_beginning(session: Session, account_id: int) -> Holdings | None:
     return Holdings(cash=cash, positions=amounts)
 
 
-def read_movements(session: Session, account_id: int) -> tuple[list[Fill], list[Activity]]:
+def read_movements(connection: Connection, account_id: int) -> tuple[list[Fill], list[Activity]]:
     """Every fill and activity since the account's beginning."""
     return (
         [
             Fill(**{f.name: row[f.name] for f in fields_of(Fill)} | {"side": Side(row["side"])})
-            for row in session.execute(
+            for row in connection.execute(
                 select(fills).where(fills.c.account_id == account_id, ~fills.c.in_beginning)
             ).mappings()
         ],
         [
             Activity(**{f.name: row[f.name] for f in fields_of(Activity)})
-            for row in session.execute(
+            for row in connection.execute(
                 select(activities).where(
                     activities.c.account_id == account_id, ~activities.c.in_beginning
                 )
@@ -63,22 +62,22 @@ def read_movements(session: Session, account_id: int) -> tuple[list[Fill], list[
 
 
 def save_discrepancies(
-    session: Session, cycle: Cycle, found: Sequence[Discrepancy], now: datetime
+    connection: Connection, cycle: Cycle, found: Sequence[Discrepancy], now: datetime
 ) -> int:
     """Store what is new among those found, and close those that are gone; rows written."""
     standing = discrepancies.c.explained_at.is_(None) & (
         discrepancies.c.account_id == cycle.account_id
     )
-    gone = session.execute(
+    gone = connection.execute(
         update(discrepancies)
         .where(standing, discrepancies.c.subject.not_in([each.subject for each in found]))
         .values(explained_at=now)
         .returning(discrepancies.c.id)
     ).all()
-    known = set(session.execute(select(discrepancies.c.subject).where(standing)).scalars())
+    known = set(connection.execute(select(discrepancies.c.subject).where(standing)).scalars())
     new = [each for each in found if each.subject not in known]
     if new:
-        session.execute(
+        connection.execute(
             insert(discrepancies),
             [
                 {

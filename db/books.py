@@ -5,9 +5,8 @@ from dataclasses import fields as fields_of
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Table, delete, func, select, tuple_, update
+from sqlalchemy import Connection, Table, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
 from db.schema import (
     account_marks,
@@ -33,7 +32,10 @@ ONCE = ("seen_at",)
 
 
 def _upsert(
-    session: Session, table: Table, rows: Sequence[dict[str, object]], newest: str | None = None
+    connection: Connection,
+    table: Table,
+    rows: Sequence[dict[str, object]],
+    newest: str | None = None,
 ) -> int:
     """Insert rows, or bring known ones up to date; how many were new or had changed.
 
@@ -55,10 +57,10 @@ def _upsert(
     upsert = new.on_conflict_do_update(
         index_elements=keys, set_={name: new.excluded[name] for name in free}, where=changed
     ).returning(table.c[keys[0]])
-    return len(session.execute(upsert, list(rows)).all())
+    return len(connection.execute(upsert, list(rows)).all())
 
 
-def save_orders(session: Session, account_id: int, found: Sequence[Order]) -> int:
+def save_orders(connection: Connection, account_id: int, found: Sequence[Order]) -> int:
     """Make our orders the broker's, parents before their legs; rows new or changed. A list may be
     older than what was read of one order: what is known stays."""
     flat = [order for parent in found for order in (parent, *parent.legs)]
@@ -66,17 +68,19 @@ def save_orders(session: Session, account_id: int, found: Sequence[Order]) -> in
         {"account_id": account_id, **{name: getattr(order, name) for name in ORDER_COLUMNS}}
         for order in flat
     ]
-    return _upsert(session, orders, rows, newest="updated_at")
+    return _upsert(connection, orders, rows, newest="updated_at")
 
 
-def save_fills(session: Session, account_id: int, found: Sequence[Fill], now: datetime) -> int:
+def save_fills(
+    connection: Connection, account_id: int, found: Sequence[Fill], now: datetime
+) -> int:
     """Store each execution once, with the mid its leg had when its order left; rows new or
     corrected."""
     rows = [_row(account_id, fill, now) for fill in found]
-    return _upsert(session, fills, rows) + _add_mids(session, account_id)
+    return _upsert(connection, fills, rows) + _add_mids(connection, account_id)
 
 
-def _add_mids(session: Session, account_id: int) -> int:
+def _add_mids(connection: Connection, account_id: int) -> int:
     """A fill's order may be listed after it: what has no mid yet and can have one gets it."""
     leg, parent = orders.alias("leg"), orders.alias("parent")
     sent_as = func.coalesce(parent.c.client_order_id, leg.c.client_order_id)
@@ -87,7 +91,7 @@ def _add_mids(session: Session, account_id: int) -> int:
         .where(leg.c.account_id == account_id)
         .subquery()
     )
-    added = session.execute(
+    added = connection.execute(
         update(fills)
         .where(
             fills.c.account_id == account_id,
@@ -102,10 +106,10 @@ def _add_mids(session: Session, account_id: int) -> int:
 
 
 def save_activities(
-    session: Session, account_id: int, found: Sequence[Activity], now: datetime
+    connection: Connection, account_id: int, found: Sequence[Activity], now: datetime
 ) -> int:
     """Store each activity once; rows new or corrected."""
-    return _upsert(session, activities, [_row(account_id, activity, now) for activity in found])
+    return _upsert(connection, activities, [_row(account_id, activity, now) for activity in found])
 
 
 def _row(account_id: int, record: Fill | Activity, now: datetime) -> dict[str, object]:
@@ -113,12 +117,12 @@ def _row(account_id: int, record: Fill | Activity, now: datetime) -> dict[str, o
     return {"account_id": account_id, "seen_at": now, **values}
 
 
-def traded_elsewhere(session: Session, account_id: int) -> set[str]:
+def traded_elsewhere(connection: Connection, account_id: int) -> set[str]:
     """Symbols that orders traded which are not ours: placed by hand, or by the broker."""
     parent = orders.alias("parent")
     sent_as = func.coalesce(parent.c.client_order_id, orders.c.client_order_id)
     ours = select(intents.c.client_order_id).where(intents.c.account_id == account_id)
-    found = session.execute(
+    found = connection.execute(
         select(orders.c.symbol)
         .outerjoin(parent, parent.c.id == orders.c.parent_id)
         .where(
@@ -132,10 +136,10 @@ def traded_elsewhere(session: Session, account_id: int) -> set[str]:
     return set(found.scalars())
 
 
-def save_positions(session: Session, cycle: Cycle, held: Sequence[Position]) -> int:
+def save_positions(connection: Connection, cycle: Cycle, held: Sequence[Position]) -> int:
     """Make our positions the broker's: what is not held any more goes."""
     gone = delete(positions).where(positions.c.account_id == cycle.account_id)
-    session.execute(gone.where(positions.c.symbol.not_in([p.symbol for p in held])))
+    connection.execute(gone.where(positions.c.symbol.not_in([p.symbol for p in held])))
     rows = [
         {
             "account_id": cycle.account_id,
@@ -144,10 +148,10 @@ def save_positions(session: Session, cycle: Cycle, held: Sequence[Position]) -> 
         }
         for position in held
     ]
-    return _upsert(session, positions, rows)
+    return _upsert(connection, positions, rows)
 
 
-def save_account(session: Session, cycle: Cycle, account: Account, now: datetime) -> int:
+def save_account(connection: Connection, cycle: Cycle, account: Account, now: datetime) -> int:
     """Store the account's money as this cycle saw it last."""
     row = {
         "cycle_id": cycle.id,
@@ -159,12 +163,12 @@ def save_account(session: Session, cycle: Cycle, account: Account, now: datetime
         "initial_margin": account.initial_margin,
         "maintenance_margin": account.maintenance_margin,
     }
-    return _upsert(session, account_marks, [row])
+    return _upsert(connection, account_marks, [row])
 
 
-def read_positions(session: Session, account_id: int) -> list[Position]:
+def read_positions(connection: Connection, account_id: int) -> list[Position]:
     """What was held when last read."""
-    rows = session.execute(
+    rows = connection.execute(
         select(positions).where(positions.c.account_id == account_id).order_by(positions.c.symbol)
     ).mappings()
     return [
@@ -172,9 +176,9 @@ def read_positions(session: Session, account_id: int) -> list[Position]:
     ]
 
 
-def read_activities(session: Session, account_id: int) -> list[Activity]:
+def read_activities(connection: Connection, account_id: int) -> list[Activity]:
     """Every activity known of the account."""
-    rows = session.execute(
+    rows = connection.execute(
         select(activities).where(activities.c.account_id == account_id)
     ).mappings()
     return [
@@ -182,9 +186,9 @@ def read_activities(session: Session, account_id: int) -> list[Activity]:
     ]
 
 
-def read_money(session: Session, cycle: Cycle) -> tuple[Decimal, Decimal, Decimal] | None:
+def read_money(connection: Connection, cycle: Cycle) -> tuple[Decimal, Decimal, Decimal] | None:
     """Equity, equity at the previous close, options buying power, as this cycle read them."""
-    row = session.execute(
+    row = connection.execute(
         select(
             account_marks.c.equity,
             account_marks.c.last_equity,
@@ -194,10 +198,10 @@ def read_money(session: Session, cycle: Cycle) -> tuple[Decimal, Decimal, Decima
     return None if row is None else (row.equity, row.last_equity, row.options_buying_power)
 
 
-def opening_equity(session: Session, account_id: int, since: datetime) -> Decimal | None:
+def opening_equity(connection: Connection, account_id: int, since: datetime) -> Decimal | None:
     """Equity at the close before `since`, as the first cycle from then on read it. The broker may
     move its own figure on as soon as the day ends. None before any cycle."""
-    return session.execute(
+    return connection.execute(
         select(account_marks.c.last_equity)
         .join(cycles, cycles.c.id == account_marks.c.cycle_id)
         .where(cycles.c.account_id == account_id, cycles.c.slot >= since)
@@ -207,12 +211,12 @@ def opening_equity(session: Session, account_id: int, since: datetime) -> Decima
 
 
 def replace_assignment_risks(
-    session: Session, cycle: Cycle, found: Sequence[AssignmentRisk]
+    connection: Connection, cycle: Cycle, found: Sequence[AssignmentRisk]
 ) -> None:
     """Store the report in place of an earlier one of the same cycle."""
-    session.execute(delete(assignment_risks).where(assignment_risks.c.cycle_id == cycle.id))
+    connection.execute(delete(assignment_risks).where(assignment_risks.c.cycle_id == cycle.id))
     if found:
-        session.execute(
+        connection.execute(
             insert(assignment_risks),
             [
                 {"cycle_id": cycle.id, **{f.name: getattr(risk, f.name) for f in fields_of(risk)}}

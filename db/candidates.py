@@ -5,9 +5,8 @@ from collections.abc import Collection, Iterable
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Connection, Row, delete, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
 from db.schema import candidate_legs, candidates, intents, verdicts
 from domain.candidates import Candidate
@@ -18,29 +17,29 @@ from domain.risk import Verdict
 OWN_COLUMNS = [name for name in Candidate.__slots__ if name != "legs"]
 
 
-def has_intents(session: Session, cycle: Cycle) -> bool:
+def has_intents(connection: Connection, cycle: Cycle) -> bool:
     """Whether this cycle has decided: then its candidates stand and are not made again."""
     return (
-        session.execute(
+        connection.execute(
             select(intents.c.client_order_id).where(intents.c.cycle_id == cycle.id).limit(1)
         ).first()
         is not None
     )
 
 
-def replace_candidates(session: Session, cycle: Cycle, found: list[Candidate]) -> None:
+def replace_candidates(connection: Connection, cycle: Cycle, found: list[Candidate]) -> None:
     """Store the cycle's candidates in place of any from an earlier try of the same slot."""
     mine = select(candidates.c.id).where(candidates.c.cycle_id == cycle.id)
-    session.execute(delete(verdicts).where(verdicts.c.candidate_id.in_(mine)))
-    session.execute(delete(candidate_legs).where(candidate_legs.c.candidate_id.in_(mine)))
-    session.execute(delete(candidates).where(candidates.c.cycle_id == cycle.id))
+    connection.execute(delete(verdicts).where(verdicts.c.candidate_id.in_(mine)))
+    connection.execute(delete(candidate_legs).where(candidate_legs.c.candidate_id.in_(mine)))
+    connection.execute(delete(candidates).where(candidates.c.cycle_id == cycle.id))
     for candidate in found:
         row = {name: getattr(candidate, name) for name in OWN_COLUMNS}
-        candidate_id = session.execute(
+        candidate_id = connection.execute(
             insert(candidates).values(cycle_id=cycle.id, **row).returning(candidates.c.id)
         ).scalar_one()
         if candidate.legs:
-            session.execute(
+            connection.execute(
                 insert(candidate_legs), leg_rows("candidate_id", candidate_id, candidate.legs)
             )
 
@@ -53,9 +52,9 @@ def leg_rows(key: str, value: object, legs: tuple[Leg, ...]) -> list[dict[str, o
     ]
 
 
-def read_accepted(session: Session, cycle: Cycle) -> list[tuple[int, Candidate]]:
+def read_accepted(connection: Connection, cycle: Cycle) -> list[tuple[int, Candidate]]:
     """Id and candidate of those to be validated: closing ones first, they give risk back."""
-    rows = session.execute(
+    rows = connection.execute(
         select(candidates)
         .where(candidates.c.cycle_id == cycle.id, candidates.c.is_accepted)
         .order_by(candidates.c.purpose == Purpose.OPEN, candidates.c.id)
@@ -64,15 +63,15 @@ def read_accepted(session: Session, cycle: Cycle) -> list[tuple[int, Candidate]]
     for row in rows:
         columns = {name: row[name] for name in OWN_COLUMNS} | {"purpose": Purpose(row["purpose"])}
         found.append((row["id"], columns))
-    legs = read_legs(session, [candidate_id for candidate_id, _ in found])
+    legs = read_legs(connection, [candidate_id for candidate_id, _ in found])
     return [(key, Candidate(**columns, legs=legs.get(key, ()))) for key, columns in found]
 
 
-def read_legs(session: Session, candidate_ids: Collection[int]) -> dict[int, tuple[Leg, ...]]:
+def read_legs(connection: Connection, candidate_ids: Collection[int]) -> dict[int, tuple[Leg, ...]]:
     """Each candidate's legs in the order they are sent; one without any is missing."""
     if not candidate_ids:
         return {}
-    rows = session.execute(
+    rows = connection.execute(
         select(candidate_legs)
         .where(candidate_legs.c.candidate_id.in_(candidate_ids))
         .order_by(candidate_legs.c.candidate_id, candidate_legs.c.leg_number)
@@ -84,12 +83,12 @@ def as_legs(rows: Iterable[Row[Any]]) -> tuple[Leg, ...]:
     return tuple(Leg(symbol=r.symbol, side=Side(r.side), ratio=r.ratio) for r in rows)
 
 
-def save_verdicts(session: Session, candidate_id: int, found: tuple[Verdict, ...]) -> None:
+def save_verdicts(connection: Connection, candidate_id: int, found: tuple[Verdict, ...]) -> None:
     """Store every check's answer in place of any from an earlier try."""
-    session.execute(delete(verdicts).where(verdicts.c.candidate_id == candidate_id))
+    connection.execute(delete(verdicts).where(verdicts.c.candidate_id == candidate_id))
     if not found:
         return
-    session.execute(
+    connection.execute(
         insert(verdicts),
         [
             {

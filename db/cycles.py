@@ -5,10 +5,9 @@ from decimal import Decimal
 from uuid import UUID
 
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
 from db.schema import accounts, cycles, days, steps
 from domain.cycle import Cycle, CycleKind, CycleState, LeaseLost, Skip, Step
@@ -19,30 +18,30 @@ LEASE = timedelta(minutes=3)
 LOCK_TIMEOUT_MS = 2_000
 
 
-def ensure_account(session: Session, number: str, environment: str, now: datetime) -> int:
+def ensure_account(connection: Connection, number: str, environment: str, now: datetime) -> int:
     """The id of the account with this number, made on first sight."""
-    session.execute(
+    connection.execute(
         insert(accounts)
         .values(number=number, environment=environment, first_seen_at=now)
         .on_conflict_do_nothing()
     )
     known = select(accounts.c.id).where(accounts.c.number == number)
-    found: int = session.execute(known).scalar_one()
+    found: int = connection.execute(known).scalar_one()
     return found
 
 
-def find_account(session: Session, number: str) -> int | None:
-    return session.execute(
+def find_account(connection: Connection, number: str) -> int | None:
+    return connection.execute(
         select(accounts.c.id).where(accounts.c.number == number)
     ).scalar_one_or_none()
 
 
-def count_accounts(session: Session) -> int:
-    return session.execute(select(func.count()).select_from(accounts)).scalar_one()
+def count_accounts(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(accounts)).scalar_one()
 
 
 def open_cycle(
-    session: Session,
+    connection: Connection,
     account: tuple[int, str],
     kind: CycleKind,
     slot: datetime,
@@ -61,18 +60,18 @@ def open_cycle(
     account_id, number = account
     # Serialises openers of one account: the checks below and the insert are one decision.
     number_of = select(accounts.c.lease_number).where(accounts.c.id == account_id)
-    session.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
+    connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
     try:
-        lease_number = session.execute(number_of.with_for_update()).scalar_one() + 1
+        lease_number = connection.execute(number_of.with_for_update()).scalar_one() + 1
     except OperationalError as error:
         if not isinstance(error.orig, LockNotAvailable):
             raise
-        session.rollback()
+        connection.rollback()
         return Skip(reason="another cycle of the account is at work")
-    bury_silent(session, account_id, now)
-    if (newer := _newer_version(session, account_id, origin[1])) is not None:
+    bury_silent(connection, account_id, now)
+    if (newer := _newer_version(connection, account_id, origin[1])) is not None:
         return Skip(reason=f"version {newer} has run here and this is {origin[1]}: update it")
-    running = session.execute(
+    running = connection.execute(
         select(cycles.c.kind, cycles.c.slot).where(
             cycles.c.account_id == account_id, cycles.c.state == CycleState.RUNNING
         )
@@ -89,7 +88,7 @@ def open_cycle(
         "flow_run_id": origin[0],
         "code_version": origin[1],
     }
-    found = session.execute(
+    found = connection.execute(
         insert(cycles)
         .values(account_id=account_id, kind=kind, slot=slot, **opened)
         .on_conflict_do_update(
@@ -101,7 +100,7 @@ def open_cycle(
     ).scalar_one_or_none()
     if found is None:
         return Skip(reason=f"the {kind} cycle of {slot:%Y-%m-%d %H:%M}Z has been run already")
-    session.execute(
+    connection.execute(
         update(accounts).where(accounts.c.id == account_id).values(lease_number=lease_number)
     )
     return Cycle(
@@ -114,9 +113,9 @@ def open_cycle(
     )
 
 
-def _newer_version(session: Session, account_id: int, version: str) -> str | None:
+def _newer_version(connection: Connection, account_id: int, version: str) -> str | None:
     """The version of a later program that has traded this account; None when ours is the latest."""
-    known = session.execute(
+    known = connection.execute(
         select(cycles.c.code_version).where(cycles.c.account_id == account_id).distinct()
     ).scalars()
     newest = max(known, key=_parts, default=version)
@@ -127,10 +126,10 @@ def _parts(version: str) -> list[int]:
     return [int(part) if part.isdigit() else 0 for part in version.split(".")]
 
 
-def hold_lease(session: Session, cycle: Cycle) -> None:
+def hold_lease(connection: Connection, cycle: Cycle) -> None:
     """LeaseLost when another cycle of the account has begun; else none begins until this
     transaction ends. Every transaction of a cycle starts with it."""
-    held = session.execute(
+    held = connection.execute(
         select(accounts.c.lease_number)
         .where(accounts.c.id == cycle.account_id)
         .with_for_update(read=True, key_share=True)  # a halt need not wait for it
@@ -142,9 +141,9 @@ def hold_lease(session: Session, cycle: Cycle) -> None:
         )
 
 
-def renew_lease(session: Session, cycle: Cycle, now: datetime) -> None:
+def renew_lease(connection: Connection, cycle: Cycle, now: datetime) -> None:
     """Keep a cycle from being taken for dead while it waits."""
-    session.execute(
+    connection.execute(
         update(cycles)
         .where(
             cycles.c.id == cycle.id,
@@ -155,9 +154,9 @@ def renew_lease(session: Session, cycle: Cycle, now: datetime) -> None:
     )
 
 
-def bury_silent(session: Session, account_id: int, now: datetime) -> None:
+def bury_silent(connection: Connection, account_id: int, now: datetime) -> None:
     """Mark a running cycle failed whose lease ran out: its process is taken for dead."""
-    session.execute(
+    connection.execute(
         update(cycles)
         .where(
             cycles.c.account_id == account_id,
@@ -169,7 +168,7 @@ def bury_silent(session: Session, account_id: int, now: datetime) -> None:
 
 
 def record_skip(
-    session: Session,
+    connection: Connection,
     account_id: int,
     kind: CycleKind,
     slot: datetime,
@@ -180,7 +179,7 @@ def record_skip(
 
     words  the reason and the version of the code
     """
-    session.execute(
+    connection.execute(
         insert(cycles)
         .values(
             account_id=account_id,
@@ -197,12 +196,14 @@ def record_skip(
     )
 
 
-def close_cycle(session: Session, cycle: Cycle, state: CycleState, reason: str | None) -> None:
+def close_cycle(
+    connection: Connection, cycle: Cycle, state: CycleState, reason: str | None
+) -> None:
     """End a running cycle; one that has been buried meanwhile stays buried.
 
     It is closed at the broker's time of its last step, so that it can be closed without a broker.
     """
-    session.execute(
+    connection.execute(
         update(cycles)
         .where(
             cycles.c.id == cycle.id,
@@ -213,11 +214,11 @@ def close_cycle(session: Session, cycle: Cycle, state: CycleState, reason: str |
     )
 
 
-def begin_step(session: Session, cycle: Cycle, step: Step, now: datetime) -> None:
+def begin_step(connection: Connection, cycle: Cycle, step: Step, now: datetime) -> None:
     """Note that a step starts, and renew the cycle's lease."""
-    renew_lease(session, cycle, now)
+    renew_lease(connection, cycle, now)
     begun = {"started_at": now, "duration_ms": None, "row_count": None, "note": None}
-    session.execute(
+    connection.execute(
         insert(steps)
         .values(cycle_id=cycle.id, step=step, **begun)
         .on_conflict_do_update(index_elements=["cycle_id", "step"], set_=begun)
@@ -225,10 +226,10 @@ def begin_step(session: Session, cycle: Cycle, step: Step, now: datetime) -> Non
 
 
 def end_step(
-    session: Session, cycle: Cycle, step: Step, duration_ms: int, done: tuple[int, str | None]
+    connection: Connection, cycle: Cycle, step: Step, duration_ms: int, done: tuple[int, str | None]
 ) -> None:
     """Note what a step did: the rows it stands for, and a word on it."""
-    session.execute(
+    connection.execute(
         update(steps)
         .where(steps.c.cycle_id == cycle.id, steps.c.step == step)
         .values(duration_ms=duration_ms, row_count=done[0], note=done[1])
@@ -236,7 +237,11 @@ def end_step(
 
 
 def mark_day(
-    session: Session, cycle: Cycle, day: date, opening_equity: Decimal, closing_equity: Decimal
+    connection: Connection,
+    cycle: Cycle,
+    day: date,
+    opening_equity: Decimal,
+    closing_equity: Decimal,
 ) -> None:
     """Write the day's profit and loss; a second marking corrects the first."""
     marked = {
@@ -245,7 +250,7 @@ def mark_day(
         "closing_equity": closing_equity,
         "profit_usd": closing_equity - opening_equity,
     }
-    session.execute(
+    connection.execute(
         insert(days)
         .values(account_id=cycle.account_id, day=day, **marked)
         .on_conflict_do_update(index_elements=["account_id", "day"], set_=marked)

@@ -1,29 +1,28 @@
 """Halts: a person's or a failed check's stop on new risk."""
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
 from db.schema import accounts, halts
 
 
-def standing_halt(session: Session, account_id: int) -> str | None:
+def standing_halt(connection: Connection, account_id: int) -> str | None:
     """The reason of the halt that stands; None when none does."""
-    return session.execute(
+    return connection.execute(
         select(halts.c.reason).where(halts.c.account_id == account_id, halts.c.cleared_at.is_(None))
     ).scalar_one_or_none()
 
 
-def set_halt(session: Session, account_id: int, reason: str) -> bool:
+def set_halt(connection: Connection, account_id: int, reason: str) -> bool:
     """Set a halt; False when one stands already.
 
     It waits for claims under way and holds back those that begin: once it is committed, no opening
     claim commits.
     """
-    session.execute(
+    connection.execute(
         select(accounts.c.id).where(accounts.c.id == account_id).with_for_update(key_share=True)
     )
-    row = session.execute(
+    row = connection.execute(
         insert(halts)
         .values(account_id=account_id, reason=reason)
         .on_conflict_do_nothing()
@@ -32,9 +31,9 @@ def set_halt(session: Session, account_id: int, reason: str) -> bool:
     return row.first() is not None
 
 
-def clear_halt(session: Session, account_id: int) -> bool:
+def clear_halt(connection: Connection, account_id: int) -> bool:
     """Clear the halt; False when none stood."""
-    row = session.execute(
+    row = connection.execute(
         update(halts)
         .where(halts.c.account_id == account_id, halts.c.cleared_at.is_(None))
         .values(cleared_at=func.now())
@@ -43,7 +42,7 @@ def clear_halt(session: Session, account_id: int) -> bool:
     return row.first() is not None
 
 
-def all_accounts(session: Session) -> list[tuple[int, str]]:
+def all_accounts(connection: Connection) -> list[tuple[int, str]]:
     """Id and number of every account that has been seen."""
-    rows = session.execute(select(accounts.c.id, accounts.c.number).order_by(accounts.c.id))
+    rows = connection.execute(select(accounts.c.id, accounts.c.number).order_by(accounts.c.id))
     return [(row.id, row.number) for row in rows]

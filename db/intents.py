@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
 from db import halts
 from db.candidates import leg_rows, read_legs
@@ -65,7 +64,7 @@ class Claim(StrEnum):
 
 
 def plan_intent(
-    session: Session,
+    connection: Connection,
     cycle: Cycle,
     intent: OrderIntent,
     origin: tuple[int, int | None],
@@ -79,11 +78,11 @@ def plan_intent(
     known = select(intents.c.client_order_id).where(
         intents.c.client_order_id == intent.client_order_id
     )
-    if session.execute(known).first() is not None:
+    if connection.execute(known).first() is not None:
         return
     if structure_id is None:
-        structure_id = _new_structure(session, cycle, intent, now)
-    session.execute(
+        structure_id = _new_structure(connection, cycle, intent, now)
+    connection.execute(
         insert(intents).values(
             client_order_id=intent.client_order_id,
             account_id=cycle.account_id,
@@ -104,8 +103,8 @@ def plan_intent(
     )
 
 
-def _new_structure(session: Session, cycle: Cycle, intent: OrderIntent, now: datetime) -> int:
-    structure_id: int = session.execute(
+def _new_structure(connection: Connection, cycle: Cycle, intent: OrderIntent, now: datetime) -> int:
+    structure_id: int = connection.execute(
         insert(structures)
         .values(
             account_id=cycle.account_id,
@@ -117,12 +116,12 @@ def _new_structure(session: Session, cycle: Cycle, intent: OrderIntent, now: dat
         )
         .returning(structures.c.id)
     ).scalar_one()
-    session.execute(insert(structure_legs), leg_rows("structure_id", structure_id, intent.legs))
+    connection.execute(insert(structure_legs), leg_rows("structure_id", structure_id, intent.legs))
     return structure_id
 
 
 def claim(
-    session: Session, one: StoredIntent, price: SentPrice, now: datetime, per_minute_max: int
+    connection: Connection, one: StoredIntent, price: SentPrice, now: datetime, per_minute_max: int
 ) -> Claim:
     """Move an intent from planned to sending at a price. What opens risk is not sent while a halt
     stands, an order of its underlying has no answer, or too many have left within a minute.
@@ -135,20 +134,20 @@ def claim(
     account_of = select(intents.c.account_id).where(
         intents.c.client_order_id == intent.client_order_id
     )
-    account_id = session.execute(account_of).scalar_one()
-    session.execute(
+    account_id = connection.execute(account_of).scalar_one()
+    connection.execute(
         select(accounts.c.id).where(accounts.c.id == account_id).with_for_update(read=True)
     )
     if intent.purpose is Purpose.OPEN:
-        if halts.standing_halt(session, account_id) is not None:
+        if halts.standing_halt(connection, account_id) is not None:
             return Claim.HALTED
-        unsettled = read_unsettled(session, account_id)
+        unsettled = read_unsettled(connection, account_id)
         if any(other.intent.underlying == intent.underlying for other in unsettled):
             return Claim.UNSETTLED
-        if opened_since(session, account_id, now - MINUTE) >= per_minute_max:
+        if opened_since(connection, account_id, now - MINUTE) >= per_minute_max:
             return Claim.TOO_MANY
     sent = {"sent_at": now, "sent_price": price.limit, "mid_price": price.mid, "moved_at": now}
-    claimed = session.execute(
+    claimed = connection.execute(
         update(intents)
         .where(
             intents.c.client_order_id == intent.client_order_id,
@@ -159,7 +158,7 @@ def claim(
     ).scalar_one_or_none()
     if claimed is None:
         return Claim.TAKEN
-    session.execute(
+    connection.execute(
         insert(intent_quotes),
         [
             {
@@ -172,13 +171,13 @@ def claim(
     )
     if intent.purpose is Purpose.CLOSE:
         closing = update(structures).where(structures.c.id == claimed)
-        session.execute(closing.values(state=StructureState.CLOSING))
+        connection.execute(closing.values(state=StructureState.CLOSING))
     return Claim.CLAIMED
 
 
-def opened_since(session: Session, account_id: int, since: datetime) -> int:
+def opened_since(connection: Connection, account_id: int, since: datetime) -> int:
     """Opening orders that have left after `since`."""
-    return session.execute(
+    return connection.execute(
         select(func.count()).where(
             intents.c.account_id == account_id,
             intents.c.purpose == Purpose.OPEN,
@@ -188,7 +187,7 @@ def opened_since(session: Session, account_id: int, since: datetime) -> int:
 
 
 def move_intent(
-    session: Session,
+    connection: Connection,
     client_order_id: str,
     to: tuple[IntentState, int],
     now: datetime,
@@ -200,7 +199,7 @@ def move_intent(
     """
     state, filled = to
     before = [origin for origin, reachable in MOVES.items() if state in reachable]
-    moved = session.execute(
+    moved = connection.execute(
         update(intents)
         .where(
             intents.c.client_order_id == client_order_id,
@@ -218,67 +217,69 @@ def move_intent(
     return moved.first() is not None
 
 
-def count_look(session: Session, client_order_id: str, now: datetime) -> None:
+def count_look(connection: Connection, client_order_id: str, now: datetime) -> None:
     """Note that the broker listed no order under this id."""
-    session.execute(
+    connection.execute(
         update(intents)
         .where(intents.c.client_order_id == client_order_id)
         .values(looks=intents.c.looks + 1, looked_at=now)
     )
 
 
-def read_planned(session: Session, cycle: Cycle) -> list[StoredIntent]:
+def read_planned(connection: Connection, cycle: Cycle) -> list[StoredIntent]:
     """The account's intents that no request has left for, this cycle's and older ones."""
-    return _read(session, cycle.account_id, [IntentState.PLANNED])
+    return _read(connection, cycle.account_id, [IntentState.PLANNED])
 
 
-def read_live(session: Session, account_id: int) -> list[StoredIntent]:
+def read_live(connection: Connection, account_id: int) -> list[StoredIntent]:
     """The intents for which an order may exist that may still fill."""
-    return _read(session, account_id, LIVE)
+    return _read(connection, account_id, LIVE)
 
 
-def read_unsettled(session: Session, account_id: int) -> list[StoredIntent]:
+def read_unsettled(connection: Connection, account_id: int) -> list[StoredIntent]:
     """The intents that nobody has answered for."""
-    return _read(session, account_id, UNSETTLED)
+    return _read(connection, account_id, UNSETTLED)
 
 
-def read_one(session: Session, client_order_id: str) -> StoredIntent:
+def read_one(connection: Connection, client_order_id: str) -> StoredIntent:
     """One intent as it stands now."""
-    (found,) = _stored(session, intents.c.client_order_id == client_order_id)
+    (found,) = _stored(connection, intents.c.client_order_id == client_order_id)
     return found
 
 
-def read_sent(session: Session, account_id: int, since: datetime) -> list[StoredIntent]:
+def read_sent(connection: Connection, account_id: int, since: datetime) -> list[StoredIntent]:
     """Every intent that may exist at the broker: what left since then, and what is still live."""
     recent = (intents.c.sent_at >= since) | intents.c.state.in_(LIVE)
-    return _stored(session, (intents.c.account_id == account_id) & recent)
+    return _stored(connection, (intents.c.account_id == account_id) & recent)
 
 
-def recent_packages(session: Session, account_id: int, since: datetime) -> frozenset[Package]:
+def recent_packages(connection: Connection, account_id: int, since: datetime) -> frozenset[Package]:
     """Packages that opening orders were sent for since then."""
     sent = select(intents.c.candidate_id).where(
         intents.c.account_id == account_id,
         intents.c.purpose == Purpose.OPEN,
         intents.c.sent_at > since,
     )
-    ids = session.execute(sent.distinct()).scalars().all()
-    return frozenset(package(legs) for legs in read_legs(session, ids).values())
+    ids = connection.execute(sent.distinct()).scalars().all()
+    return frozenset(package(legs) for legs in read_legs(connection, ids).values())
 
 
-def _read(session: Session, account_id: int, states: Iterable[IntentState]) -> list[StoredIntent]:
+def _read(
+    connection: Connection, account_id: int, states: Iterable[IntentState]
+) -> list[StoredIntent]:
     mine = intents.c.account_id == account_id
-    return _stored(session, mine & intents.c.state.in_(list(states)))
+    return _stored(connection, mine & intents.c.state.in_(list(states)))
 
 
-def _stored(session: Session, which: ColumnElement[bool]) -> list[StoredIntent]:
-    rows = session.execute(
+def _stored(connection: Connection, which: ColumnElement[bool]) -> list[StoredIntent]:
+    rows = connection.execute(
         select(intents, candidates.c.strategy, candidates.c.underlying, cycles.c.slot)
         .join(candidates, candidates.c.id == intents.c.candidate_id)
         .join(cycles, cycles.c.id == intents.c.cycle_id)
         .where(which)
         .order_by(intents.c.purpose, intents.c.planned_at, intents.c.client_order_id)
     ).all()
-    legs = read_legs(session, {row.candidate_id for row in rows})
+    legs = read_legs(connection, {row.candidate_id for row in rows})
     return [
         StoredIntent(
             intent=OrderIntent(
@@ -306,13 +307,13 @@ def _stored(session: Session, which: ColumnElement[bool]) -> list[StoredIntent]:
 
 
 def live_losses(
-    session: Session, account_id: int, states: Iterable[IntentState]
+    connection: Connection, account_id: int, states: Iterable[IntentState]
 ) -> dict[str, Decimal]:
     """Worst-case loss of opening intents in these states, USD, by underlying.
 
     The unknown ones count in full, and so does what a part-filled one has filled already.
     """
-    rows = session.execute(
+    rows = connection.execute(
         select(structures.c.underlying, func.sum(intents.c.loss_usd_worst))
         .join(structures, structures.c.id == intents.c.structure_id)
         .where(

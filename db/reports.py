@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, literal, select
+from sqlalchemy import Connection, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.orm import Session
 
 from db.schema import (
     account_marks,
@@ -32,9 +31,11 @@ from domain.orders import Purpose
 from domain.summary import Event, HeldStructure, ShortRisk, StepTotal, Summary
 
 
-def cycles_between(session: Session, account_id: int, start: datetime, end: datetime) -> list[int]:
+def cycles_between(
+    connection: Connection, account_id: int, start: datetime, end: datetime
+) -> list[int]:
     """Ids of the account's cycles whose slot lies in [start, end)."""
-    rows = session.execute(
+    rows = connection.execute(
         select(cycles.c.id)
         .where(cycles.c.account_id == account_id, cycles.c.slot >= start, cycles.c.slot < end)
         .order_by(cycles.c.slot)
@@ -43,7 +44,7 @@ def cycles_between(session: Session, account_id: int, start: datetime, end: date
 
 
 def summarize(
-    session: Session, account_id: int, cycle_ids: Sequence[int], day: date | None
+    connection: Connection, account_id: int, cycle_ids: Sequence[int], day: date | None
 ) -> Summary:
     """The numbers of these cycles, and the account's books as last read."""
     mine = cycles.c.id.in_(cycle_ids)
@@ -56,7 +57,7 @@ def summarize(
         .where(snapshots.c.cycle_id.in_(cycle_ids))
         .group_by(greeks.c.flag)
     )
-    flagged = _counts(session, flags)
+    flagged = _counts(connection, flags)
     skips = select(cycles.c.reason).where(mine, cycles.c.reason.is_not(None)).distinct()
     denied = (
         select(verdicts.c.check_name, func.count())
@@ -65,61 +66,63 @@ def summarize(
         .group_by(verdicts.c.check_name)
     )
     ruled = select(candidates.c.rule, func.count()).where(entries, ~candidates.c.is_accepted)
-    marks = session.execute(
+    marks = connection.execute(
         select(account_marks)
         .where(account_marks.c.cycle_id.in_(cycle_ids))
         .order_by(account_marks.c.marked_at, account_marks.c.cycle_id)
     ).all()
     money = marks[-1] if marks else None
     return Summary(
-        account=session.execute(
+        account=connection.execute(
             select(accounts.c.number).where(accounts.c.id == account_id)
         ).scalar_one(),
         day=day,
         cycles=_counts(
-            session, select(cycles.c.state, func.count()).where(mine).group_by(cycles.c.state)
+            connection, select(cycles.c.state, func.count()).where(mine).group_by(cycles.c.state)
         ),
-        skips=tuple(sorted(session.execute(skips).scalars())),
-        contracts=_count(session, contracts.where(snapshots.c.cycle_id.in_(cycle_ids))),
+        skips=tuple(sorted(connection.execute(skips).scalars())),
+        contracts=_count(connection, contracts.where(snapshots.c.cycle_id.in_(cycle_ids))),
         priced=flagged.pop("solved", 0),
         flags=flagged,
-        candidates=_count(session, select(func.count()).select_from(candidates).where(of_cycles)),
+        candidates=_count(
+            connection, select(func.count()).select_from(candidates).where(of_cycles)
+        ),
         accepted=_count(
-            session,
+            connection,
             select(func.count()).select_from(candidates).where(of_cycles, candidates.c.is_accepted),
         ),
-        turned_down=_counts(session, ruled.group_by(candidates.c.rule)),
-        denials=_counts(session, denied),
+        turned_down=_counts(connection, ruled.group_by(candidates.c.rule)),
+        denials=_counts(connection, denied),
         intents=_counts(
-            session,
+            connection,
             select(intents.c.state, func.count())
             .where(intents.c.cycle_id.in_(cycle_ids))
             .group_by(intents.c.state),
         ),
-        positions=_positions(session, account_id),
-        structures=_structures(session, account_id),
+        positions=_positions(connection, account_id),
+        structures=_structures(connection, account_id),
         cash_usd=money.cash if money else None,
         equity_usd=money.equity if money else None,
         profit_usd=money.equity - marks[0].last_equity if money else None,
         buying_power_usd=money.options_buying_power if money else None,
-        assignment=_assignment(session, cycle_ids),
-        events=_events(session, account_id, day),
-        steps=_steps(session, cycle_ids),
-        **_traded(session, account_id, cycle_ids),
+        assignment=_assignment(connection, cycle_ids),
+        events=_events(connection, account_id, day),
+        steps=_steps(connection, cycle_ids),
+        **_traded(connection, account_id, cycle_ids),
     )
 
 
-def _counts(session: Session, query: Select[Any]) -> dict[str, int]:
+def _counts(connection: Connection, query: Select[Any]) -> dict[str, int]:
     """Name -> count of a grouped query, the largest first."""
-    rows = [(str(name), int(count)) for name, count in session.execute(query)]
+    rows = [(str(name), int(count)) for name, count in connection.execute(query)]
     return dict(sorted(rows, key=lambda row: (-row[1], row[0])))
 
 
-def _count(session: Session, query: Select[Any]) -> int:
-    return int(session.execute(query).scalar_one())
+def _count(connection: Connection, query: Select[Any]) -> int:
+    return int(connection.execute(query).scalar_one())
 
 
-def _traded(session: Session, account_id: int, cycle_ids: Sequence[int]) -> dict[str, int]:
+def _traded(connection: Connection, account_id: int, cycle_ids: Sequence[int]) -> dict[str, int]:
     """Orders that came of these cycles' intents, and their executions."""
     ours = select(intents.c.client_order_id).where(intents.c.cycle_id.in_(cycle_ids))
     parents = select(orders.c.id).where(
@@ -129,13 +132,13 @@ def _traded(session: Session, account_id: int, cycle_ids: Sequence[int]) -> dict
     executions = select(func.count()).select_from(fills)
     mine = fills.c.order_id.in_(parents) | fills.c.order_id.in_(legs)
     return {
-        "orders": _count(session, select(func.count()).select_from(parents.subquery())),
-        "fills": _count(session, executions.where(fills.c.account_id == account_id, mine)),
+        "orders": _count(connection, select(func.count()).select_from(parents.subquery())),
+        "fills": _count(connection, executions.where(fills.c.account_id == account_id, mine)),
     }
 
 
-def _positions(session: Session, account_id: int) -> tuple[Any, ...]:
-    rows = session.execute(
+def _positions(connection: Connection, account_id: int) -> tuple[Any, ...]:
+    rows = connection.execute(
         select(positions.c.symbol, positions.c.quantity, positions.c.average_entry_price)
         .where(positions.c.account_id == account_id)
         .order_by(positions.c.symbol)
@@ -143,10 +146,10 @@ def _positions(session: Session, account_id: int) -> tuple[Any, ...]:
     return tuple((row.symbol, row.quantity, row.average_entry_price) for row in rows)
 
 
-def _structures(session: Session, account_id: int) -> tuple[HeldStructure, ...]:
+def _structures(connection: Connection, account_id: int) -> tuple[HeldStructure, ...]:
     own = [name for name in HeldStructure.__slots__ if name != "legs"]
     rows = (
-        session.execute(
+        connection.execute(
             select(structures)
             .where(structures.c.account_id == account_id)
             .order_by(structures.c.id)
@@ -154,14 +157,14 @@ def _structures(session: Session, account_id: int) -> tuple[HeldStructure, ...]:
         .mappings()
         .all()
     )
-    legs = read_structure_legs(session, [row["id"] for row in rows])
+    legs = read_structure_legs(connection, [row["id"] for row in rows])
     return tuple(
         HeldStructure(**{name: row[name] for name in own}, legs=legs[row["id"]]) for row in rows
     )
 
 
-def _events(session: Session, account_id: int, day: date | None) -> tuple[Event, ...]:
-    rows = session.execute(
+def _events(connection: Connection, account_id: int, day: date | None) -> tuple[Event, ...]:
+    rows = connection.execute(
         select(activities)
         .where(activities.c.account_id == account_id, activities.c.day == day)
         .order_by(activities.c.activity_type, activities.c.symbol)
@@ -169,8 +172,8 @@ def _events(session: Session, account_id: int, day: date | None) -> tuple[Event,
     return tuple(Event(**{name: row[name] for name in Event.__slots__}) for row in rows)
 
 
-def _assignment(session: Session, cycle_ids: Sequence[int]) -> tuple[ShortRisk, ...]:
-    rows = session.execute(
+def _assignment(connection: Connection, cycle_ids: Sequence[int]) -> tuple[ShortRisk, ...]:
+    rows = connection.execute(
         select(assignment_risks)
         .where(assignment_risks.c.cycle_id.in_(cycle_ids))
         .order_by(assignment_risks.c.symbol)
@@ -178,9 +181,9 @@ def _assignment(session: Session, cycle_ids: Sequence[int]) -> tuple[ShortRisk, 
     return tuple(ShortRisk(**{name: row[name] for name in ShortRisk.__slots__}) for row in rows)
 
 
-def _steps(session: Session, cycle_ids: Sequence[int]) -> tuple[StepTotal, ...]:
+def _steps(connection: Connection, cycle_ids: Sequence[int]) -> tuple[StepTotal, ...]:
     """The steps that have ended, in the order of the pipeline."""
-    rows = session.execute(
+    rows = connection.execute(
         select(
             steps.c.step,
             func.count().label("runs"),
@@ -194,9 +197,9 @@ def _steps(session: Session, cycle_ids: Sequence[int]) -> tuple[StepTotal, ...]:
     return tuple(totals[step] for step in Step if step in totals)
 
 
-def current_step(session: Session, account_id: int) -> str | None:
+def current_step(connection: Connection, account_id: int) -> str | None:
     """The step that runs now; None between cycles."""
-    return session.execute(
+    return connection.execute(
         select(steps.c.step)
         .join(cycles, cycles.c.id == steps.c.cycle_id)
         .where(cycles.c.account_id == account_id, cycles.c.state == "running")
@@ -205,7 +208,7 @@ def current_step(session: Session, account_id: int) -> str | None:
     ).scalar_one_or_none()
 
 
-def candidate_table(session: Session, cycle: Cycle) -> list[dict[str, str]]:
+def candidate_table(connection: Connection, cycle: Cycle) -> list[dict[str, str]]:
     """Every candidate of a cycle with what decided it, for people."""
     failed = (
         select(func.string_agg(verdicts.c.check_name, ", "))
@@ -219,7 +222,7 @@ def candidate_table(session: Session, cycle: Cycle) -> list[dict[str, str]]:
         .where(intents.c.candidate_id == candidates.c.id)
         .scalar_subquery()
     )
-    rows = session.execute(
+    rows = connection.execute(
         select(candidates, failed.label("denied"), states.label("intent"))
         .where(candidates.c.cycle_id == cycle.id)
         .order_by(candidates.c.underlying, candidates.c.purpose, candidates.c.expiration)

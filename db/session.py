@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.orm import Session
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 30_000
@@ -44,10 +43,10 @@ def engine(url: str) -> Engine:
 
 
 @contextmanager
-def transaction(url: str) -> Iterator[Session]:
+def transaction(url: str) -> Iterator[Connection]:
     """One transaction: commits at the end, rolls back on any error."""
-    with Session(engine(url)) as session, session.begin():
-        yield session
+    with engine(url).begin() as connection:
+        yield connection
 
 
 def check_connection(url: str) -> None:

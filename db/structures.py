@@ -7,8 +7,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, cast, func, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, Row, cast, func, select, tuple_, update
 
 from db.candidates import as_legs
 from db.schema import intents, orders, structure_legs, structures
@@ -18,23 +17,23 @@ from domain.structures import ALIVE, Structure, StructureState
 
 
 def read_structures(
-    session: Session, account_id: int, and_these: Collection[int] = ()
+    connection: Connection, account_id: int, and_these: Collection[int] = ()
 ) -> list[Structure]:
     """The account's structures that are alive, and those of these ids in whatever state; one
     without a fill yet has entry price 0."""
     wanted = structures.c.state.in_(ALIVE) | structures.c.id.in_(and_these)
-    return _read(session, (structures.c.account_id == account_id) & wanted)
+    return _read(connection, (structures.c.account_id == account_id) & wanted)
 
 
-def read_structure(session: Session, structure_id: int) -> Structure:
+def read_structure(connection: Connection, structure_id: int) -> Structure:
     """One structure, in whatever state."""
-    (found,) = _read(session, structures.c.id == structure_id)
+    (found,) = _read(connection, structures.c.id == structure_id)
     return found
 
 
-def _read(session: Session, which: ColumnElement[bool]) -> list[Structure]:
-    rows = session.execute(select(structures).where(which).order_by(structures.c.id)).all()
-    legs = read_structure_legs(session, [row.id for row in rows])
+def _read(connection: Connection, which: ColumnElement[bool]) -> list[Structure]:
+    rows = connection.execute(select(structures).where(which).order_by(structures.c.id)).all()
+    legs = read_structure_legs(connection, [row.id for row in rows])
     return [_structure(row, legs[row.id]) for row in rows]
 
 
@@ -52,12 +51,12 @@ def _structure(row: Row[Any], legs: tuple[Leg, ...]) -> Structure:
 
 
 def read_structure_legs(
-    session: Session, structure_ids: Collection[int]
+    connection: Connection, structure_ids: Collection[int]
 ) -> dict[int, tuple[Leg, ...]]:
     """Each structure's legs in the order they were sent."""
     if not structure_ids:
         return {}
-    rows = session.execute(
+    rows = connection.execute(
         select(structure_legs)
         .where(structure_legs.c.structure_id.in_(structure_ids))
         .order_by(structure_legs.c.structure_id, structure_legs.c.leg_number)
@@ -66,14 +65,14 @@ def read_structure_legs(
 
 
 def apply_structure_update(
-    session: Session, structure_id: int, change: StructureUpdate, now: datetime
+    connection: Connection, structure_id: int, change: StructureUpdate, now: datetime
 ) -> bool:
     """Write what a structure is by its orders and settlements; False when that is known. Averages
     are rounded to what a column holds, for the comparison too."""
     columns = [structures.c[field.name] for field in fields(change)]
     wanted = {column.name: cast(getattr(change, column.name), column.type) for column in columns}
     new, known = tuple_(*wanted.values()), tuple_(*columns)
-    written = session.execute(
+    written = connection.execute(
         update(structures)
         .where(structures.c.id == structure_id, known.is_distinct_from(new))
         .values(**wanted, closed_at=None if change.state in ALIVE else now)
@@ -82,11 +81,11 @@ def apply_structure_update(
     return written.first() is not None
 
 
-def read_parts(session: Session, structure_ids: Collection[int]) -> dict[int, list[Part]]:
+def read_parts(connection: Connection, structure_ids: Collection[int]) -> dict[int, list[Part]]:
     """Each structure's intents, with what the broker's orders have filled of them by now."""
     if not structure_ids:
         return {}
-    rows = session.execute(
+    rows = connection.execute(
         select(
             intents.c.structure_id,
             intents.c.purpose,

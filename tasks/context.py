@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from broker.client import Broker, Keys
 from broker.errors import Unknown
@@ -72,13 +72,13 @@ def now() -> datetime:
 
 
 @contextmanager
-def transaction(cycle: Cycle | None = None) -> Iterator[Session]:
+def transaction(cycle: Cycle | None = None) -> Iterator[Connection]:
     """One transaction on our database; of a cycle, as long as its lease holds: LeaseLost when
     another has taken over. None takes over before it ends."""
-    with database.transaction(settings().required_database_url()) as session:
+    with database.transaction(settings().required_database_url()) as connection:
         if cycle is not None:
-            cycles.hold_lease(session, cycle)
-        yield session
+            cycles.hold_lease(connection, cycle)
+        yield connection
 
 
 @dataclass(kw_only=True, slots=True)
@@ -95,12 +95,12 @@ def step(cycle: Cycle, name: Step) -> Iterator[StepNote]:
     """A step of a cycle in the ledger: begun before the work, ended only when it succeeded."""
     began_s = time.monotonic()
     this = StepNote(now=now())
-    with transaction(cycle) as session:
-        cycles.begin_step(session, cycle, name, this.now)
+    with transaction(cycle) as connection:
+        cycles.begin_step(connection, cycle, name, this.now)
     yield this
     duration_ms = round((time.monotonic() - began_s) * 1000)
-    with transaction(cycle) as session:
-        cycles.end_step(session, cycle, name, duration_ms, (this.row_count, this.note))
+    with transaction(cycle) as connection:
+        cycles.end_step(connection, cycle, name, duration_ms, (this.row_count, this.note))
     log.info(name, slot=f"{cycle.slot:%Y-%m-%dT%H:%MZ}", rows=this.row_count, note=this.note)
 
 

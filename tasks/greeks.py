@@ -19,13 +19,13 @@ def greeks(cycle: Cycle) -> None:
     with step(cycle, Step.GREEKS) as this:
         today = calendar.trading_day(this.now)
         rates = curve(config().rates, today)
-        with transaction(cycle) as session:
-            for taken in snapshots.read_snapshots(session, cycle):
-                chain = snapshots.read_chain(session, taken)
+        with transaction(cycle) as connection:
+            for taken in snapshots.read_snapshots(connection, cycle):
+                chain = snapshots.read_chain(connection, taken)
                 spot = float("nan") if taken.spot is None else float(taken.spot)
                 known = schedule(config().dividends, taken.underlying, taken.taken_at)
                 priced = chain_to_greeks(chain, spot, taken.taken_at, rates, known, config().clock)
-                snapshots.save_greeks(session, taken.id, priced)
+                snapshots.save_greeks(connection, taken.id, priced)
                 this.row_count += int(priced["flag"].isna().sum())
         if rates.is_old(today):
             this.note = f"the newest Treasury yields are of {rates.day}: add a row to rates.csv"

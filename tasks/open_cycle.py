@@ -34,15 +34,17 @@ def open_cycle(kind: CycleKind, slot: datetime | None, flow_run_id: UUID | None)
     reason = "the account is blocked" if account.is_blocked else _unfit(kind, moment, clock.now)
     if reason is None and kind is CycleKind.TRADING and not clock.is_open:
         reason = f"the market is closed; it opens next at {clock.next_open:%Y-%m-%d %H:%M}Z"
-    with transaction() as session:
-        account_id = cycles.ensure_account(session, account.number, broker().environment, clock.now)
+    with transaction() as connection:
+        account_id = cycles.ensure_account(
+            connection, account.number, broker().environment, clock.now
+        )
         if reason is not None:
             words = (reason, VERSION)
-            cycles.record_skip(session, account_id, kind, moment, clock.now, words)
+            cycles.record_skip(connection, account_id, kind, moment, clock.now, words)
             opened: Cycle | Skip = Skip(reason=reason)
         else:
             known, origin = (account_id, account.number), (flow_run_id, VERSION)
-            opened = cycles.open_cycle(session, known, kind, moment, clock.now, origin)
+            opened = cycles.open_cycle(connection, known, kind, moment, clock.now, origin)
     if isinstance(opened, Skip):
         log.info("skipped", kind=kind, slot=f"{moment:%Y-%m-%dT%H:%MZ}", reason=opened.reason)
     return opened
@@ -81,8 +83,8 @@ def closing(cycle: Cycle) -> Iterator[None]:
         yield
     except BaseException as error:
         reason = f"{type(error).__name__}: {error}"[:500]
-        with transaction() as session:
-            cycles.close_cycle(session, cycle, CycleState.FAILED, reason)
+        with transaction() as connection:
+            cycles.close_cycle(connection, cycle, CycleState.FAILED, reason)
         raise
-    with transaction() as session:
-        cycles.close_cycle(session, cycle, CycleState.DONE, None)
+    with transaction() as connection:
+        cycles.close_cycle(connection, cycle, CycleState.DONE, None)

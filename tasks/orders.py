@@ -3,7 +3,7 @@ nobody has answered for."""
 
 from datetime import datetime, timedelta
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from broker.errors import Unknown
 from db import books, cycles, intents, structures
@@ -21,40 +21,44 @@ WAIT_MAX = timedelta(seconds=60)
 ROUNDS_MAX = 200
 
 
-def record(session: Session, cycle: Cycle, one: StoredIntent, order: Order, at: datetime) -> int:
+def record(
+    connection: Connection, cycle: Cycle, one: StoredIntent, order: Order, at: datetime
+) -> int:
     """Write an order of ours as the broker has it, with what that makes of its intent and its
     structure; rows written."""
-    written = books.save_orders(session, cycle.account_id, [order]) + follow(
-        session, one, order, at
+    written = books.save_orders(connection, cycle.account_id, [order]) + follow(
+        connection, one, order, at
     )
-    return written + refresh(session, one.structure_id, at) if written else 0
+    return written + refresh(connection, one.structure_id, at) if written else 0
 
 
-def follow(session: Session, one: StoredIntent, order: Order, at: datetime) -> int:
+def follow(connection: Connection, one: StoredIntent, order: Order, at: datetime) -> int:
     """Move an intent to where its order stands; 1 when that is news."""
     move = intent_move(one.state, one.filled_quantity, order)
     if move is None:
         return 0
     to = (move.state, move.filled_quantity)
     log.info("moved", intent=one.intent.client_order_id, state=str(move.state))
-    return int(intents.move_intent(session, one.intent.client_order_id, to, at))
+    return int(intents.move_intent(connection, one.intent.client_order_id, to, at))
 
 
-def give_up(session: Session, one: StoredIntent, state: IntentState, why: str, at: datetime) -> int:
+def give_up(
+    connection: Connection, one: StoredIntent, state: IntentState, why: str, at: datetime
+) -> int:
     """End an intent that has no order, and say why; 0 when it has gone on meanwhile."""
     client_order_id = one.intent.client_order_id
-    if not intents.move_intent(session, client_order_id, (state, one.filled_quantity), at, why):
+    if not intents.move_intent(connection, client_order_id, (state, one.filled_quantity), at, why):
         return 0
     log.info("given up", intent=client_order_id, state=str(state), reason=why)
-    return 1 + refresh(session, one.structure_id, at)
+    return 1 + refresh(connection, one.structure_id, at)
 
 
-def refresh(session: Session, structure_id: int, at: datetime) -> int:
+def refresh(connection: Connection, structure_id: int, at: datetime) -> int:
     """Bring a structure to what its orders make of it; 1 when it has changed."""
-    structure = structures.read_structure(session, structure_id)
-    parts = structures.read_parts(session, [structure_id])
+    structure = structures.read_structure(connection, structure_id)
+    parts = structures.read_parts(connection, [structure_id])
     change = structure_update(structure, parts[structure_id])
-    return int(structures.apply_structure_update(session, structure_id, change, at))
+    return int(structures.apply_structure_update(connection, structure_id, change, at))
 
 
 def settle_unsettled(cycle: Cycle) -> int:
@@ -63,14 +67,14 @@ def settle_unsettled(cycle: Cycle) -> int:
     written = 0
     for _ in range(ROUNDS_MAX):
         moment = now()
-        with transaction(cycle) as session:
-            cycles.renew_lease(session, cycle, moment)
-            pending = intents.read_unsettled(session, cycle.account_id)
+        with transaction(cycle) as connection:
+            cycles.renew_lease(connection, cycle, moment)
+            pending = intents.read_unsettled(connection, cycle.account_id)
             due = {one.intent.client_order_id: _next_look(one) for one in pending}
             for one in pending:
                 if due[one.intent.client_order_id] is None:
                     why = "never received: the broker has no order under this id"
-                    written += give_up(session, one, IntentState.NOT_RECEIVED, why, moment)
+                    written += give_up(connection, one, IntentState.NOT_RECEIVED, why, moment)
         waiting = [(at, one) for one in pending if (at := due[one.intent.client_order_id])]
         if not waiting:
             return written
@@ -90,10 +94,10 @@ def _next_look(one: StoredIntent) -> datetime | None:
 def _look(cycle: Cycle, one: StoredIntent) -> int:
     order = broker().order_by_client_id(one.intent.client_order_id)
     moment = now()
-    with transaction(cycle) as session:
+    with transaction(cycle) as connection:
         if order is not None:
-            return record(session, cycle, one, order, moment)
-        intents.count_look(session, one.intent.client_order_id, moment)
+            return record(connection, cycle, one, order, moment)
+        intents.count_look(connection, one.intent.client_order_id, moment)
         to = (IntentState.UNKNOWN, one.filled_quantity)
         why = "the broker lists no such order yet"
-        return 1 + intents.move_intent(session, one.intent.client_order_id, to, moment, why)
+        return 1 + intents.move_intent(connection, one.intent.client_order_id, to, moment, why)

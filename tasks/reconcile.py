@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from broker.errors import BrokerError
 from db import audits, books, halts, intents, structures
@@ -77,19 +77,19 @@ def _pass(cycle: Cycle, this: StepNote) -> list[Discrepancy]:
     moment = now()
     theirs = _read_books(moment - REREAD)
     late: list[tuple[StoredIntent, Order]] = []
-    with transaction(cycle) as session:
-        this.row_count += _save_books(session, cycle, theirs, moment)
+    with transaction(cycle) as connection:
+        this.row_count += _save_books(connection, cycle, theirs, moment)
         by_id = {order.client_order_id: order for order in theirs.orders}
-        sent = intents.read_sent(session, cycle.account_id, moment - REREAD)
+        sent = intents.read_sent(connection, cycle.account_id, moment - REREAD)
         for one in sent:
             order = by_id.get(one.intent.client_order_id)
             if order is not None:
-                this.row_count += follow(session, one, order, moment)
+                this.row_count += follow(connection, one, order, moment)
                 if one.state is IntentState.NOT_RECEIVED:
                     late.append((one, order))
         traded = {one.structure_id for one in sent}
-        this.row_count += _settle_structures(session, cycle, theirs, traded, moment)
-        wrong = _audit(session, cycle, theirs, moment)
+        this.row_count += _settle_structures(connection, cycle, theirs, traded, moment)
+        wrong = _audit(connection, cycle, theirs, moment)
     for one, order in late:
         _withdraw_late(cycle, one, order)
     return wrong
@@ -108,17 +108,17 @@ def _read_books(since: datetime) -> _Books:
     )
 
 
-def _save_books(session: Session, cycle: Cycle, theirs: _Books, moment: datetime) -> int:
+def _save_books(connection: Connection, cycle: Cycle, theirs: _Books, moment: datetime) -> int:
     account_id = cycle.account_id
-    written = books.save_orders(session, account_id, theirs.orders)
-    written += books.save_fills(session, account_id, theirs.fills, moment)
-    written += books.save_activities(session, account_id, theirs.activities, moment)
-    written += books.save_positions(session, cycle, theirs.positions)
-    return written + books.save_account(session, cycle, theirs.account, moment)
+    written = books.save_orders(connection, account_id, theirs.orders)
+    written += books.save_fills(connection, account_id, theirs.fills, moment)
+    written += books.save_activities(connection, account_id, theirs.activities, moment)
+    written += books.save_positions(connection, cycle, theirs.positions)
+    return written + books.save_account(connection, cycle, theirs.account, moment)
 
 
 def _settle_structures(
-    session: Session, cycle: Cycle, theirs: _Books, traded: set[int], moment: datetime
+    connection: Connection, cycle: Cycle, theirs: _Books, traded: set[int], moment: datetime
 ) -> int:
     """Structures as their orders have made them, and those whose legs have expired, been assigned
     or been traded by others; rows written.
@@ -126,15 +126,15 @@ def _settle_structures(
     traded  ids of those whose orders may have changed, whatever their state
     """
     held = {position.symbol for position in theirs.positions}
-    known = books.read_activities(session, cycle.account_id)
-    elsewhere = books.traded_elsewhere(session, cycle.account_id)
-    found = structures.read_structures(session, cycle.account_id, traded)
-    parts = structures.read_parts(session, [structure.id for structure in found])
+    known = books.read_activities(connection, cycle.account_id)
+    elsewhere = books.traded_elsewhere(connection, cycle.account_id)
+    found = structures.read_structures(connection, cycle.account_id, traded)
+    parts = structures.read_parts(connection, [structure.id for structure in found])
     settled = 0
     for structure in found:
         by_orders = structure_update(structure, parts[structure.id])
         change = settled_structure(structure, by_orders, held, known, elsewhere)
-        settled += structures.apply_structure_update(session, structure.id, change, moment)
+        settled += structures.apply_structure_update(connection, structure.id, change, moment)
     return settled
 
 
@@ -142,8 +142,8 @@ def _withdraw_late(cycle: Cycle, one: StoredIntent, order: Order) -> None:
     """An order that was given up as never received has come up: it is ours and counts, and what is
     left of it is not wanted any more."""
     log.warning("found late", intent=one.intent.client_order_id, status=order.status)
-    with transaction(cycle) as session:
-        state = intents.read_one(session, one.intent.client_order_id).state
+    with transaction(cycle) as connection:
+        state = intents.read_one(connection, one.intent.client_order_id).state
     if state in LIVE:
         try:
             broker().cancel(order.id)
@@ -151,7 +151,9 @@ def _withdraw_late(cycle: Cycle, one: StoredIntent, order: Order) -> None:
             log.warning("not withdrawn", intent=one.intent.client_order_id, reason=str(error))
 
 
-def _audit(session: Session, cycle: Cycle, theirs: _Books, moment: datetime) -> list[Discrepancy]:
+def _audit(
+    connection: Connection, cycle: Cycle, theirs: _Books, moment: datetime
+) -> list[Discrepancy]:
     """What the account holds and no fill and no activity since its beginning explains.
 
     Asked in the session only: at night contracts and cash move hours before the rows that say why.
@@ -159,11 +161,11 @@ def _audit(session: Session, cycle: Cycle, theirs: _Books, moment: datetime) -> 
     if cycle.kind is not CycleKind.TRADING:
         return []
     account_id, cash = cycle.account_id, theirs.account.cash
-    beginning = audits.read_beginning(session, account_id)
+    beginning = audits.read_beginning(connection, account_id)
     if beginning is None:
-        audits.begin(session, account_id, cash, theirs.positions, moment)
+        audits.begin(connection, account_id, cash, theirs.positions, moment)
         return []
-    should = expected(beginning, *audits.read_movements(session, account_id))
+    should = expected(beginning, *audits.read_movements(connection, account_id))
     return discrepancies(should, cash, theirs.positions)
 
 
@@ -171,10 +173,10 @@ def _raise_alarm(cycle: Cycle, wrong: list[Discrepancy]) -> int:
     """Store what does not add up, and halt on it; rows written."""
     if cycle.kind is not CycleKind.TRADING:
         return 0
-    with transaction(cycle) as session:
-        written = audits.save_discrepancies(session, cycle, wrong, now())
+    with transaction(cycle) as connection:
+        written = audits.save_discrepancies(connection, cycle, wrong, now())
         if wrong:
             said = "; ".join(f"{x.subject} {x.found}, not {x.expected}" for x in wrong)
             log.error("unexplained", what=said)
-            written += halts.set_halt(session, cycle.account_id, f"the books disagree: {said}")
+            written += halts.set_halt(connection, cycle.account_id, f"the books disagree: {said}")
     return written

@@ -27,12 +27,12 @@ def report(cycle: Cycle) -> None:
     """Publish the cycle's summary, its candidates, traded or not, and what the chains it read say
     of volatility, as artifacts."""
     with step(cycle, Step.REPORT) as this:
-        with transaction(cycle) as session:
-            summary = reports.summarize(session, cycle.account_id, [cycle.id], None)
-            table = reports.candidate_table(session, cycle)
+        with transaction(cycle) as connection:
+            summary = reports.summarize(connection, cycle.account_id, [cycle.id], None)
+            table = reports.candidate_table(connection, cycle)
             chains = {
-                taken.underlying: snapshots.read_priced(session, taken)
-                for taken in snapshots.read_snapshots(session, cycle)
+                taken.underlying: snapshots.read_priced(connection, taken)
+                for taken in snapshots.read_snapshots(connection, cycle)
             }
         this.row_count = len(table)
         publish(cycle, summary, table)
@@ -46,21 +46,23 @@ def report(cycle: Cycle) -> None:
 def assignment_report(cycle: Cycle) -> None:
     """Store and publish which short legs may become shares tonight, and mark the day's profit."""
     with step(cycle, Step.ASSIGNMENT_REPORT) as this:
-        with transaction(cycle) as session:
-            held = books.read_positions(session, cycle.account_id)
-            money = books.read_money(session, cycle)
+        with transaction(cycle) as connection:
+            held = books.read_positions(connection, cycle.account_id)
+            money = books.read_money(connection, cycle)
         shorts = [p for p in held if is_option(p.symbol) and p.quantity < 0]
         risks = assignment_risks(shorts, _spots(shorts), _mids(shorts), cycle.slot)
         day = calendar.trading_day(cycle.slot)
-        with transaction(cycle) as session:
-            books.replace_assignment_risks(session, cycle, risks)
-            opening = books.opening_equity(session, cycle.account_id, calendar.open_of(cycle.slot))
+        with transaction(cycle) as connection:
+            books.replace_assignment_risks(connection, cycle, risks)
+            opening = books.opening_equity(
+                connection, cycle.account_id, calendar.open_of(cycle.slot)
+            )
             if money is not None and opening is not None:
-                cycles.mark_day(session, cycle, day, opening, money[0])
+                cycles.mark_day(connection, cycle, day, opening, money[0])
             # The day's cycles, this one the last of them; later days have no part in a late report.
             since, until = calendar.open_of(cycle.slot), cycle.slot + timedelta(seconds=1)
-            ids = reports.cycles_between(session, cycle.account_id, since, until)
-            summary = reports.summarize(session, cycle.account_id, ids, day)
+            ids = reports.cycles_between(connection, cycle.account_id, since, until)
+            summary = reports.summarize(connection, cycle.account_id, ids, day)
         this.row_count = len(risks)
         create_markdown_artifact(
             key="assignment-report", markdown=assignment_markdown(summary), description=str(day)

@@ -27,17 +27,17 @@ FOUR_PLACES = Decimal("0.0001")
 def scan(cycle: Cycle) -> None:
     """Store every candidate of the cycle, traded or turned down. Once a cycle has intents its
     candidates stand: a second scan would explain orders that were never decided on."""
-    with step(cycle, Step.SCAN) as this, transaction(cycle) as session:
-        if candidates.has_intents(session, cycle):
+    with step(cycle, Step.SCAN) as this, transaction(cycle) as connection:
+        if candidates.has_intents(connection, cycle):
             this.note = "decided before"
             return
-        alive = structures.read_structures(session, cycle.account_id)
+        alive = structures.read_structures(connection, cycle.account_id)
         found: list[Candidate] = []
-        for taken in snapshots.read_snapshots(session, cycle):
+        for taken in snapshots.read_snapshots(connection, cycle):
             here = [s for s in alive if s.underlying == taken.underlying]
-            priced = snapshots.read_priced(session, taken)
+            priced = snapshots.read_priced(connection, taken)
             found += [*_exits(here, priced, this.now), *_entries(taken, priced, here, this.now)]
-        candidates.replace_candidates(session, cycle, found)
+        candidates.replace_candidates(connection, cycle, found)
         this.row_count = len(found)
         this.note = f"{sum(c.is_accepted for c in found)} accepted"
 

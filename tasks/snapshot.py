@@ -46,20 +46,20 @@ def snapshot(cycle: Cycle, underlyings: list[str]) -> None:
 
 def _held_underlyings(cycle: Cycle) -> set[str]:
     """What open structures stand on: they need prices even when nobody watches them any more."""
-    with transaction(cycle) as session:
-        return {s.underlying for s in structures.read_structures(session, cycle.account_id)}
+    with transaction(cycle) as connection:
+        return {s.underlying for s in structures.read_structures(connection, cycle.account_id)}
 
 
 def _take(
     cycle: Cycle, underlying: str, spot: Decimal | None, this: StepNote
 ) -> tuple[int, str | None]:
     """Read and store one chain: contracts stored, and a word when something is odd."""
-    with transaction(cycle) as session:
-        if snapshots.read_snapshot(session, cycle, underlying) is not None:
+    with transaction(cycle) as connection:
+        if snapshots.read_snapshot(connection, cycle, underlying) is not None:
             return 0, f"{underlying} stored before"
         held = {
             p.symbol
-            for p in books.read_positions(session, cycle.account_id)
+            for p in books.read_positions(connection, cycle.account_id)
             if is_option(p.symbol) and parse_symbol(p.symbol).root == underlying
         }
     listed = _listed(underlying, spot, this) if spot is not None else []
@@ -72,9 +72,9 @@ def _take(
     quotes |= broker().snapshots(missing)
     chain = chain_frame(standard, quotes)
     problem = NO_UNDERLYING if spot is None else NO_CHAIN if chain.empty else None
-    with transaction(cycle) as session:
+    with transaction(cycle) as connection:
         head = (underlying, this.now, spot, problem)
-        snapshots.save_quotes(session, snapshots.save_snapshot(session, cycle, head), chain)
+        snapshots.save_quotes(connection, snapshots.save_snapshot(connection, cycle, head), chain)
     if problem is None and adjusted > 0:
         return len(chain), f"{underlying}: {adjusted} adjusted contracts left out"
     return len(chain), f"{underlying}: {problem}" if problem else None

@@ -33,9 +33,9 @@ MAY_FOLLOW = (IntentState.CANCELED, IntentState.EXPIRED)
 def submit(cycle: Cycle) -> None:
     """Withdraw what an earlier slot left working, then work what this cycle planned."""
     with step(cycle, Step.SUBMIT) as this:
-        with transaction(cycle) as session:
-            live = intents.read_live(session, cycle.account_id)
-            planned = intents.read_planned(session, cycle)
+        with transaction(cycle) as connection:
+            live = intents.read_live(connection, cycle.account_id)
+            planned = intents.read_planned(connection, cycle)
         withdrawn = sum(_withdraw(one) for one in live if one.slot < cycle.slot)
         mine = [one for one in planned if one.slot == cycle.slot]
         left_over = [one for one in live if one.slot == cycle.slot and one.state not in UNSETTLED]
@@ -67,18 +67,18 @@ def _send(cycle: Cycle, one: StoredIntent) -> bool:
     which reconcile looks up and nothing ever sends again."""
     clock = broker().clock()
     price = _price(one, clock.now)
-    with transaction(cycle) as session:
-        cycles.renew_lease(session, cycle, clock.now)
+    with transaction(cycle) as connection:
+        cycles.renew_lease(connection, cycle, clock.now)
         if not clock.is_open:
             why: str = "the market has closed"
         elif isinstance(price, str):
             why = f"its quotes: {price}"
         else:
             per_minute_max = config().limits.orders_per_minute_max
-            claim = intents.claim(session, one, price, clock.now, per_minute_max)
+            claim = intents.claim(connection, one, price, clock.now, per_minute_max)
             why = claim
         if why != Claim.CLAIMED:
-            give_up(session, one, IntentState.NOT_SENT, why, clock.now)
+            give_up(connection, one, IntentState.NOT_SENT, why, clock.now)
             return False
         assert isinstance(price, SentPrice)
     _post(cycle, one, price)
@@ -101,7 +101,7 @@ def _post(cycle: Cycle, one: StoredIntent, price: SentPrice) -> None:
     """Send a claimed intent and write what was answered. The lease is held all the while: a process
     that was taken for dead finds it lost, and sends nothing."""
     client_order_id = one.intent.client_order_id
-    with transaction(cycle) as session:
+    with transaction(cycle) as connection:
         try:
             order = broker().submit(one.intent, price.limit)
         except Refused as error:
@@ -109,11 +109,11 @@ def _post(cycle: Cycle, one: StoredIntent, price: SentPrice) -> None:
         except Unknown as error:
             state, why = IntentState.UNKNOWN, str(error)
         else:
-            sending = intents.read_one(session, client_order_id)
-            record(session, cycle, sending, order, now())
+            sending = intents.read_one(connection, client_order_id)
+            record(connection, cycle, sending, order, now())
             return
-        intents.move_intent(session, client_order_id, (state, 0), now(), why)
-        refresh(session, one.structure_id, now())
+        intents.move_intent(connection, client_order_id, (state, 0), now(), why)
+        refresh(connection, one.structure_id, now())
     log.info("no order", intent=client_order_id, state=str(state), detail=why)
 
 
@@ -124,8 +124,8 @@ def _state_of(error: Refused) -> IntentState:
 
 def _still_live(cycle: Cycle, ones: Iterable[StoredIntent]) -> list[StoredIntent]:
     """Those that are in the market by what was answered, as they stand now."""
-    with transaction(cycle) as session:
-        known = [intents.read_one(session, one.intent.client_order_id) for one in ones]
+    with transaction(cycle) as connection:
+        known = [intents.read_one(connection, one.intent.client_order_id) for one in ones]
     return [one for one in known if one.state in LIVE and one.state not in UNSETTLED]
 
 
@@ -147,11 +147,11 @@ def _look(cycle: Cycle, one: StoredIntent) -> StoredIntent:
     """The intent as its order stands at the broker now."""
     order = broker().order_by_client_id(one.intent.client_order_id)
     moment = now()
-    with transaction(cycle) as session:
-        cycles.renew_lease(session, cycle, moment)
+    with transaction(cycle) as connection:
+        cycles.renew_lease(connection, cycle, moment)
         if order is not None:
-            record(session, cycle, one, order, moment)
-        return intents.read_one(session, one.intent.client_order_id)
+            record(connection, cycle, one, order, moment)
+        return intents.read_one(connection, one.intent.client_order_id)
 
 
 def _cancel(cycle: Cycle, one: StoredIntent) -> StoredIntent:
@@ -186,9 +186,9 @@ def _follow_ups(cycle: Cycle, ended: Iterable[StoredIntent], over: datetime) -> 
     moment, follow_ups = now(), []
     if moment >= over:
         return []
-    with transaction(cycle) as session:
+    with transaction(cycle) as connection:
         for known in ended:
-            one = intents.read_one(session, known.intent.client_order_id)
+            one = intents.read_one(connection, known.intent.client_order_id)
             left = one.intent.quantity - one.filled_quantity
             again = one.intent.attempt < config().execution.attempts
             if one.state not in MAY_FOLLOW or not left or not again:
@@ -205,7 +205,7 @@ def _follow_ups(cycle: Cycle, ended: Iterable[StoredIntent], over: datetime) -> 
                 one.filled_quantity,
             )
             origin = (one.candidate_id, one.structure_id)
-            intents.plan_intent(session, cycle, intent, origin, moment)
-            follow_ups.append(intents.read_one(session, intent.client_order_id))
-            refresh(session, one.structure_id, moment)
+            intents.plan_intent(connection, cycle, intent, origin, moment)
+            follow_ups.append(intents.read_one(connection, intent.client_order_id))
+            refresh(connection, one.structure_id, moment)
     return follow_ups

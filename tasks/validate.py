@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from db import books, candidates, halts, intents, snapshots, structures
 from db.intents import MINUTE
@@ -36,31 +36,31 @@ from tasks.orders import give_up
 def validate(cycle: Cycle) -> None:
     """Judge the accepted candidates one after the other against a book that holds those before,
     and plan what passes, all in one transaction: what is judged is what is stored."""
-    with step(cycle, Step.VALIDATE) as this, transaction(cycle) as session:
-        if candidates.has_intents(session, cycle):
+    with step(cycle, Step.VALIDATE) as this, transaction(cycle) as connection:
+        if candidates.has_intents(connection, cycle):
             this.note = "decided before"
             return
-        for stale in intents.read_planned(session, cycle):  # none of this cycle's yet
+        for stale in intents.read_planned(connection, cycle):  # none of this cycle's yet
             why = "its slot passed before it was sent"
-            give_up(session, stale, IntentState.NOT_SENT, why, this.now)
-        book = _book(session, cycle, this.now)
-        alive = {s.id: s for s in structures.read_structures(session, cycle.account_id)}
-        mids = snapshots.read_mids(session, cycle)
+            give_up(connection, stale, IntentState.NOT_SENT, why, this.now)
+        book = _book(connection, cycle, this.now)
+        alive = {s.id: s for s in structures.read_structures(connection, cycle.account_id)}
+        mids = snapshots.read_mids(connection, cycle)
         planned = 0
-        for candidate_id, candidate in candidates.read_accepted(session, cycle):
+        for candidate_id, candidate in candidates.read_accepted(connection, cycle):
             structure = alive.get(candidate.structure_id or 0)
             intent = _intent(cycle, candidate, structure, book)
-            greeks = snapshots.read_greeks(session, cycle, [leg.symbol for leg in intent.legs])
+            greeks = snapshots.read_greeks(connection, cycle, [leg.symbol for leg in intent.legs])
             added = risk.intent_exposure(intent, greeks)
             verdicts = risk.verdicts(intent, book, config().limits, added, mids)
-            candidates.save_verdicts(session, candidate_id, verdicts)
+            candidates.save_verdicts(connection, candidate_id, verdicts)
             this.row_count += len(verdicts)
             denied = [verdict.check for verdict in verdicts if not verdict.passed]
             if denied:
                 log.info("denied", candidate=candidate_id, checks=[str(check) for check in denied])
                 continue
             origin = (candidate_id, candidate.structure_id)
-            intents.plan_intent(session, cycle, intent, origin, this.now)
+            intents.plan_intent(connection, cycle, intent, origin, this.now)
             planned += 1
             if intent.purpose is Purpose.OPEN:
                 book = book.with_intent(intent, added)
@@ -96,41 +96,41 @@ def _intent(
     )
 
 
-def _book(session: Session, cycle: Cycle, moment: datetime) -> risk.Book:
-    money = books.read_money(session, cycle)
+def _book(connection: Connection, cycle: Cycle, moment: datetime) -> risk.Book:
+    money = books.read_money(connection, cycle)
     if money is None:
         raise LookupError(f"cycle {cycle.id} has not read the account: reconcile comes first")
     equity, last_equity, buying_power = money
     account_id = cycle.account_id
-    held = books.read_positions(session, account_id)
+    held = books.read_positions(connection, account_id)
     losses = risk.worst_losses(held, {p.symbol: _underlying(p.symbol) for p in held})
-    on_the_way = intents.live_losses(session, account_id, [IntentState.PLANNED, *LIVE])
+    on_the_way = intents.live_losses(connection, account_id, [IntentState.PLANNED, *LIVE])
     for underlying, loss in on_the_way.items():
         losses[underlying] = losses.get(underlying, Decimal(0)) + loss
     # The broker's buying power does not know yet of an order that it has not answered for.
-    unseen = intents.live_losses(session, account_id, [IntentState.PLANNED, *UNSETTLED])
+    unseen = intents.live_losses(connection, account_id, [IntentState.PLANNED, *UNSETTLED])
     same_legs = timedelta(minutes=config().limits.same_legs_minutes_min)
     return risk.Book(
-        is_halted=halts.standing_halt(session, account_id) is not None,
+        is_halted=halts.standing_halt(connection, account_id) is not None,
         equity=equity,
         options_buying_power=buying_power - sum(unseen.values(), Decimal(0)),
         day_profit_usd=equity - last_equity,
         loss_usd_worst=losses,
-        exposure=_exposure(session, cycle, held),
+        exposure=_exposure(connection, cycle, held),
         unsettled_orders=Counter(
-            one.intent.underlying for one in intents.read_unsettled(session, account_id)
+            one.intent.underlying for one in intents.read_unsettled(connection, account_id)
         ),
-        orders_last_minute=intents.opened_since(session, account_id, moment - MINUTE),
-        recent_packages=intents.recent_packages(session, account_id, moment - same_legs),
+        orders_last_minute=intents.opened_since(connection, account_id, moment - MINUTE),
+        recent_packages=intents.recent_packages(connection, account_id, moment - same_legs),
     )
 
 
-def _exposure(session: Session, cycle: Cycle, held: list[Position]) -> risk.Exposure:
+def _exposure(connection: Connection, cycle: Cycle, held: list[Position]) -> risk.Exposure:
     """What is held and what is on its way, as if all of that had filled."""
-    live = intents.read_live(session, cycle.account_id)
+    live = intents.read_live(connection, cycle.account_id)
     symbols = {p.symbol for p in held} | {leg.symbol for one in live for leg in one.intent.legs}
-    greeks = snapshots.read_greeks(session, cycle, symbols)
-    for taken in snapshots.read_snapshots(session, cycle):
+    greeks = snapshots.read_greeks(connection, cycle, symbols)
+    for taken in snapshots.read_snapshots(connection, cycle):
         if taken.spot is not None:
             share = risk.Greek(spot=float(taken.spot), delta=1.0, gamma=0.0, theta=0.0)
             greeks[taken.underlying] = share

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from sqlalchemy.orm import Session
-
 from chaos.faults.kinds import Armed, Kind, Kinds, trapped
 from chaos.market import ACCOUNT
 from chaos.operations import Kind as At
@@ -41,9 +39,9 @@ def _while_submitting(day: Day, seed: int) -> Armed:
 def _halt(day: Day, chance: Random, meets: Callable[[Operation], bool], skip: int) -> Armed:
 
     def strike(_: Operation) -> None:
-        with Session(day.stage.own_engine) as session, session.begin():
-            account_id = cycles.find_account(session, ACCOUNT)
-            if account_id is None or not halts.set_halt(session, account_id, "chaos"):
+        with day.stage.own_engine.begin() as connection:
+            account_id = cycles.find_account(connection, ACCOUNT)
+            if account_id is None or not halts.set_halt(connection, account_id, "chaos"):
                 trap.fired = 0
                 return
         day.oracle.halt_committed()
@@ -61,9 +59,9 @@ def _halt(day: Day, chance: Random, meets: Callable[[Operation], bool], skip: in
 
 
 def _lift(day: Day) -> bool:
-    with Session(day.stage.own_engine) as session, session.begin():
-        account_id = cycles.find_account(session, ACCOUNT)
-        if account_id is not None and halts.clear_halt(session, account_id):
+    with day.stage.own_engine.begin() as connection:
+        account_id = cycles.find_account(connection, ACCOUNT)
+        if account_id is not None and halts.clear_halt(connection, account_id):
             day.history.add("lifted", "the halt")
             day.oracle.halt_lifted()
     return True

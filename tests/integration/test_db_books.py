@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.errors import UniqueViolation
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from db import books, candidates, cycles, snapshots
 from db.session import engine, transaction
@@ -328,14 +327,13 @@ def test_a_chain_comes_back_with_every_value_and_every_gap(database_url, contrac
                 " code_version) VALUES (1, 'trading', now(), 'running', now(), now(), '1')"
             )
         )
-        session = Session(connection)
         mine = Cycle(
             id=1, account_id=1, account="A", kind=CycleKind.TRADING, slot=SLOT, lease_number=0
         )
         head = ("XYZ", SLOT, Decimal("230.1234"), None)
-        snapshots.save_quotes(session, snapshots.save_snapshot(session, mine, head), chain)
-        taken = snapshots.read_snapshot(session, mine, "XYZ")
-        found = snapshots.read_chain(session, taken)
+        snapshots.save_quotes(connection, snapshots.save_snapshot(connection, mine, head), chain)
+        taken = snapshots.read_snapshot(connection, mine, "XYZ")
+        found = snapshots.read_chain(connection, taken)
         gaps = connection.execute(
             text(
                 "SELECT count(*) FILTER (WHERE bid IS NULL), count(*) FILTER (WHERE ask_size IS"

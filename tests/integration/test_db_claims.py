@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from db import candidates, cycles, halts, intents
 from db.intents import Claim, SentPrice
@@ -139,7 +138,7 @@ def test_a_claim_waits_for_another_that_is_not_committed_and_then_loses(database
 def test_a_claim_that_was_rolled_back_leaves_the_intent_to_the_next(database_url, cycle):
     plan(database_url, cycle, "one")
     with engine(database_url).connect() as connection:
-        assert claim_in(Session(connection), "one") is Claim.CLAIMED  # and the power goes
+        assert claim_in(connection, "one") is Claim.CLAIMED  # and the power goes
     assert state_of(database_url, "one") == ("planned", None, None)
     assert claim(database_url, "one") is Claim.CLAIMED
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from db import intents
 from db.session import engine
@@ -96,17 +95,16 @@ def test_a_move_that_is_asked_for_is_made_exactly_when_it_is_allowed(before, rec
     """move_intent answers False where the trigger would raise."""
     bring(record, before)
     now = record.execute(text("SELECT now()")).scalar_one()
-    session = Session(record)
     for after in IntentState:
         if (before, after) in {("planned", "sending"), ("planned", "not_sent")}:
             continue  # the first is the claim's; the second is asked for below
-        undo = session.begin_nested()
-        moved = intents.move_intent(session, "closing", (after, 0), now, "why")
+        undo = record.begin_nested()
+        moved = intents.move_intent(record, "closing", (after, 0), now, "why")
         assert moved == ((before, after) in ALLOWED)
         assert stored(record)[0] == (after if moved else before)
         undo.rollback()
     if before == "planned":
-        assert intents.move_intent(session, "closing", (IntentState.NOT_SENT, 0), now)
+        assert intents.move_intent(record, "closing", (IntentState.NOT_SENT, 0), now)
 
 
 @pytest.mark.parametrize("state", IntentState)
@@ -123,13 +121,12 @@ def test_what_is_filled_never_falls_in_any_state(state, record):
 def test_an_older_reading_leaves_what_is_filled_and_a_newer_one_adds_to_it(record):
     bring(record, "working")
     now = record.execute(text("SELECT now()")).scalar_one()
-    session = Session(record)
-    assert intents.move_intent(session, "closing", (IntentState.WORKING, 1), now)
-    assert not intents.move_intent(session, "closing", (IntentState.WORKING, 1), now)
-    assert not intents.move_intent(session, "closing", (IntentState.WORKING, 0), now)
-    assert intents.move_intent(session, "closing", (IntentState.CANCELED, 0), now)
+    assert intents.move_intent(record, "closing", (IntentState.WORKING, 1), now)
+    assert not intents.move_intent(record, "closing", (IntentState.WORKING, 1), now)
+    assert not intents.move_intent(record, "closing", (IntentState.WORKING, 0), now)
+    assert intents.move_intent(record, "closing", (IntentState.CANCELED, 0), now)
     assert stored(record) == ("canceled", 1)
-    assert intents.move_intent(session, "closing", (IntentState.CANCELED, 2), now)
+    assert intents.move_intent(record, "closing", (IntentState.CANCELED, 2), now)
     assert stored(record) == ("canceled", 2)
 
 
