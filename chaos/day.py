@@ -21,6 +21,7 @@ from chaos.plan import Plan
 from chaos.process import Held, Process, current, run_as
 from chaos.seams import end_of_day_flow, trading_flow
 from chaos.stage import BROKER_URL, Stage, forget_processes
+from db.session import DatabaseUnavailable
 from domain.cycle import Cycle
 from simulator.app import create_app
 from simulator.in_process import InProcess
@@ -218,7 +219,7 @@ class Day:
         if isinstance(error, BrokerError) or type(error).__name__ == "LeaseLost":
             return True
         is_postgres = any(FAULTS[name].is_postgres for name, _ in self.armed)
-        return isinstance(error, DBAPIError) and is_postgres
+        return isinstance(error, DBAPIError | DatabaseUnavailable) and is_postgres
 
     def ended(self, process: Process) -> None:
         self.history.add("ended", f"{process.name}: {process.result}")

@@ -14,7 +14,9 @@ FAULTS_MAX = 6
 #: Faults that need an order on its way, a fill, or an event of one.
 OF_ORDERS = frozenset({*(f"F{n}" for n in range(1, 9)), *(f"F{n}" for n in range(14, 22))})
 #: How much likelier than another fault: what is armed often and fires seldom, and bad quotes.
-WEIGHTS = dict.fromkeys(OF_ORDERS, 2) | {"F18": 3, "F37": 2, "F38": 2}
+WEIGHTS = dict.fromkeys(OF_ORDERS, 2) | {"F13": 6, "F18": 3, "F37": 2, "F38": 2, "F40": 2}
+
+BOOKED = frozenset({"night", "hand_position", "unexplained"})
 
 #: A day, the next one on which anything is run, and whether that is worth a count for F36.
 DAYS: tuple[tuple[date, date, bool], ...] = (
@@ -154,10 +156,10 @@ def _settings(chance: Random, *, is_near: bool, is_night: bool) -> tuple[tuple[s
 
 
 def _slots(chance: Random, day: date) -> tuple[int, ...]:
-    """2 to 5 moments of the session, in order, on whole minutes."""
+    """1 to 4 moments of the session, in order, on whole minutes."""
     hours = sessions_around(day.year).on(day)
     assert hours is not None
-    count = chance.randint(2, 5)
+    count = chance.choice([1, 2, 2, 3, 3, 4])
     length = (hours.close - hours.open) // MINUTE
     step = chance.choice([5, 10, 20])
     first = chance.choice([5, 15, length - step * count])
@@ -178,4 +180,6 @@ def _faults(chance: Random, slots: int, *, is_night: bool) -> tuple[PlannedFault
         found.append(PlannedFault(kind=kind, slot=slot, seed=chance.randrange(2**32)))
     if is_night:
         found.append(PlannedFault(kind="night", slot=0, seed=chance.randrange(2**32)))
-    return tuple(sorted(found, key=lambda fault: fault.slot))
+    # The account's beginning is what its first readings say: what is booked before them is booked
+    # before they may lag behind it.
+    return tuple(sorted(found, key=lambda fault: (fault.slot, fault.kind not in BOOKED)))

@@ -1,12 +1,23 @@
 """The broker's books as read back: orders, fills, activities, positions, money, and the report."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields as fields_of
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 
-from sqlalchemy import Connection, Table, delete, func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    Connection,
+    Table,
+    TextClause,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from db.schema import (
     account_marks,
@@ -46,18 +57,26 @@ def _upsert(
     """
     if not rows:
         return 0
+    return connection.execute(_upserting(table, tuple(rows[0]), newest), list(rows)).rowcount
+
+
+@lru_cache
+def _upserting(table: Table, names: tuple[str, ...], newest: str | None) -> TextClause:
+    """As text, made once: SQLAlchemy compiles an ON CONFLICT of its own again at each use."""
     keys = [column.name for column in table.primary_key.columns]
-    new = insert(table)
-    free = [name for name in rows[0] if name not in keys and name not in ONCE]
-    changed = tuple_(*(table.c[name] for name in free)).is_distinct_from(
-        tuple_(*(new.excluded[name] for name in free))
+    free = [name for name in names if name not in keys and name not in ONCE]
+    known, new = (", ".join(f'{of}."{name}"' for name in free) for of in (table.name, "excluded"))
+    is_newer = f' AND {table.name}."{newest}" <= excluded."{newest}"' if newest else ""
+    written = text(
+        f"INSERT INTO {table.name} ({_list(names)}) VALUES ({', '.join(f':{n}' for n in names)})"
+        f" ON CONFLICT ({_list(keys)}) DO UPDATE SET ({_list(free)}) = ROW ({new})"
+        f" WHERE ({known}) IS DISTINCT FROM ({new}){is_newer}"
     )
-    if newest is not None:
-        changed &= table.c[newest] <= new.excluded[newest]
-    upsert = new.on_conflict_do_update(
-        index_elements=keys, set_={name: new.excluded[name] for name in free}, where=changed
-    ).returning(table.c[keys[0]])
-    return len(connection.execute(upsert, list(rows)).all())
+    return written.bindparams(*(bindparam(name, type_=table.c[name].type) for name in names))
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def save_orders(connection: Connection, account_id: int, found: Sequence[Order]) -> int:

@@ -5,8 +5,7 @@ from collections.abc import Collection, Iterable
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, Row, delete, insert, select
 
 from db.schema import candidate_legs, candidates, intents, verdicts
 from domain.candidates import Candidate

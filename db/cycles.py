@@ -5,7 +5,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
@@ -126,14 +126,37 @@ def _parts(version: str) -> list[int]:
     return [int(part) if part.isdigit() else 0 for part in version.split(".")]
 
 
+#: Statements of every step are made once: to build them costs as much as to run them.
+HELD = (
+    select(accounts.c.lease_number)
+    .where(accounts.c.id == bindparam("account_id"))
+    .with_for_update(read=True, key_share=True)  # a halt need not wait for it
+)
+RENEW = (
+    update(cycles)
+    .where(
+        cycles.c.id == bindparam("cycle_id"),
+        cycles.c.state == CycleState.RUNNING,
+        cycles.c.lease_number == bindparam("held"),
+    )
+    .values(lease_until=bindparam("until"))
+)
+BEGIN_STEP = text(
+    "INSERT INTO steps (cycle_id, step, started_at) VALUES (:cycle_id, :step, :started_at)"
+    " ON CONFLICT (cycle_id, step) DO UPDATE SET started_at = excluded.started_at,"
+    " duration_ms = NULL, row_count = NULL, note = NULL"
+)
+END_STEP = (
+    update(steps)
+    .where(steps.c.cycle_id == bindparam("of_cycle"), steps.c.step == bindparam("of_step"))
+    .values({name: bindparam(name) for name in ("duration_ms", "row_count", "note")})
+)
+
+
 def hold_lease(connection: Connection, cycle: Cycle) -> None:
     """LeaseLost when another cycle of the account has begun; else none begins until this
     transaction ends. Every transaction of a cycle starts with it."""
-    held = connection.execute(
-        select(accounts.c.lease_number)
-        .where(accounts.c.id == cycle.account_id)
-        .with_for_update(read=True, key_share=True)  # a halt need not wait for it
-    ).scalar_one()
+    held = connection.execute(HELD, {"account_id": cycle.account_id}).scalar_one()
     if held != cycle.lease_number:
         raise LeaseLost(
             f"cycle {cycle.id} holds lease {cycle.lease_number} of account {cycle.account}, "
@@ -143,15 +166,8 @@ def hold_lease(connection: Connection, cycle: Cycle) -> None:
 
 def renew_lease(connection: Connection, cycle: Cycle, now: datetime) -> None:
     """Keep a cycle from being taken for dead while it waits."""
-    connection.execute(
-        update(cycles)
-        .where(
-            cycles.c.id == cycle.id,
-            cycles.c.state == CycleState.RUNNING,
-            cycles.c.lease_number == cycle.lease_number,
-        )
-        .values(lease_until=now + LEASE)
-    )
+    mine = {"cycle_id": cycle.id, "held": cycle.lease_number}
+    connection.execute(RENEW, {**mine, "until": now + LEASE})
 
 
 def bury_silent(connection: Connection, account_id: int, now: datetime) -> None:
@@ -217,23 +233,16 @@ def close_cycle(
 def begin_step(connection: Connection, cycle: Cycle, step: Step, now: datetime) -> None:
     """Note that a step starts, and renew the cycle's lease."""
     renew_lease(connection, cycle, now)
-    begun = {"started_at": now, "duration_ms": None, "row_count": None, "note": None}
-    connection.execute(
-        insert(steps)
-        .values(cycle_id=cycle.id, step=step, **begun)
-        .on_conflict_do_update(index_elements=["cycle_id", "step"], set_=begun)
-    )
+    connection.execute(BEGIN_STEP, {"cycle_id": cycle.id, "step": step, "started_at": now})
 
 
 def end_step(
     connection: Connection, cycle: Cycle, step: Step, duration_ms: int, done: tuple[int, str | None]
 ) -> None:
     """Note what a step did: the rows it stands for, and a word on it."""
-    connection.execute(
-        update(steps)
-        .where(steps.c.cycle_id == cycle.id, steps.c.step == step)
-        .values(duration_ms=duration_ms, row_count=done[0], note=done[1])
-    )
+    this = {"of_cycle": cycle.id, "of_step": step}
+    did = {"duration_ms": duration_ms, "row_count": done[0], "note": done[1]}
+    connection.execute(END_STEP, this | did)
 
 
 def mark_day(

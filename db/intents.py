@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from db import halts
 from db.candidates import leg_rows, read_legs
@@ -141,8 +140,9 @@ def claim(
     if intent.purpose is Purpose.OPEN:
         if halts.standing_halt(connection, account_id) is not None:
             return Claim.HALTED
-        unsettled = read_unsettled(connection, account_id)
-        if any(other.intent.underlying == intent.underlying for other in unsettled):
+        unsettled = [other.intent for other in read_unsettled(connection, account_id)]
+        others = [other for other in unsettled if other.client_order_id != intent.client_order_id]
+        if any(other.underlying == intent.underlying for other in others):
             return Claim.UNSETTLED
         if opened_since(connection, account_id, now - MINUTE) >= per_minute_max:
             return Claim.TOO_MANY
@@ -271,14 +271,16 @@ def _read(
     return _stored(connection, mine & intents.c.state.in_(list(states)))
 
 
+STORED = (
+    select(intents, candidates.c.strategy, candidates.c.underlying, cycles.c.slot)
+    .join(candidates, candidates.c.id == intents.c.candidate_id)
+    .join(cycles, cycles.c.id == intents.c.cycle_id)
+    .order_by(intents.c.purpose, intents.c.planned_at, intents.c.client_order_id)
+)
+
+
 def _stored(connection: Connection, which: ColumnElement[bool]) -> list[StoredIntent]:
-    rows = connection.execute(
-        select(intents, candidates.c.strategy, candidates.c.underlying, cycles.c.slot)
-        .join(candidates, candidates.c.id == intents.c.candidate_id)
-        .join(cycles, cycles.c.id == intents.c.cycle_id)
-        .where(which)
-        .order_by(intents.c.purpose, intents.c.planned_at, intents.c.client_order_id)
-    ).all()
+    rows = connection.execute(STORED.where(which)).all()
     legs = read_legs(connection, {row.candidate_id for row in rows})
     return [
         StoredIntent(

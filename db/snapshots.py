@@ -7,8 +7,7 @@ from decimal import Decimal
 
 import pandas as pd
 import psycopg
-from sqlalchemy import Connection, Table, delete, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from db.schema import forwards, greeks, quotes, snapshots
 from domain.chain import CHAIN, CONTRACT, FORWARD, GREEKS

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, cast, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, cast, func, select, tuple_, update
 
 from db.candidates import as_legs
 from db.schema import intents, orders, structure_legs, structures
@@ -67,40 +67,50 @@ def read_structure_legs(
 def apply_structure_update(
     connection: Connection, structure_id: int, change: StructureUpdate, now: datetime
 ) -> bool:
-    """Write what a structure is by its orders and settlements; False when that is known. Averages
-    are rounded to what a column holds, for the comparison too."""
-    columns = [structures.c[field.name] for field in fields(change)]
-    wanted = {column.name: cast(getattr(change, column.name), column.type) for column in columns}
-    new, known = tuple_(*wanted.values()), tuple_(*columns)
-    written = connection.execute(
-        update(structures)
-        .where(structures.c.id == structure_id, known.is_distinct_from(new))
-        .values(**wanted, closed_at=None if change.state in ALIVE else now)
-        .returning(structures.c.id)
+    """Write what a structure is by its orders and settlements; False when that is known."""
+    wanted = {name: getattr(change, name) for name in CHANGED}
+    closed_at = None if change.state in ALIVE else now
+    these = {"structure_id": structure_id, "closing_at": closed_at, **wanted}
+    return connection.execute(CHANGE, these).first() is not None
+
+
+CHANGED = [field.name for field in fields(StructureUpdate)]
+#: Averages are rounded to what a column holds, for the comparison too.
+_wanted = {name: cast(bindparam(name), structures.c[name].type) for name in CHANGED}
+CHANGE = (
+    update(structures)
+    .where(
+        structures.c.id == bindparam("structure_id"),
+        tuple_(*(structures.c[name] for name in CHANGED)).is_distinct_from(
+            tuple_(*_wanted.values())
+        ),
     )
-    return written.first() is not None
+    .values(**_wanted, closed_at=bindparam("closing_at"))
+    .returning(structures.c.id)
+)
+PARTS = (
+    select(
+        intents.c.structure_id,
+        intents.c.purpose,
+        intents.c.state,
+        func.coalesce(orders.c.filled_quantity, 0).label("filled"),
+        orders.c.filled_average_price,
+    )
+    .outerjoin(
+        orders,
+        (orders.c.account_id == intents.c.account_id)
+        & (orders.c.client_order_id == intents.c.client_order_id),
+    )
+    .where(intents.c.structure_id.in_(bindparam("structure_ids", expanding=True)))
+    .order_by(intents.c.structure_id, intents.c.planned_at, intents.c.attempt)
+)
 
 
 def read_parts(connection: Connection, structure_ids: Collection[int]) -> dict[int, list[Part]]:
     """Each structure's intents, with what the broker's orders have filled of them by now."""
     if not structure_ids:
         return {}
-    rows = connection.execute(
-        select(
-            intents.c.structure_id,
-            intents.c.purpose,
-            intents.c.state,
-            func.coalesce(orders.c.filled_quantity, 0).label("filled"),
-            orders.c.filled_average_price,
-        )
-        .outerjoin(
-            orders,
-            (orders.c.account_id == intents.c.account_id)
-            & (orders.c.client_order_id == intents.c.client_order_id),
-        )
-        .where(intents.c.structure_id.in_(structure_ids))
-        .order_by(intents.c.structure_id, intents.c.planned_at, intents.c.attempt)
-    )
+    rows = connection.execute(PARTS, {"structure_ids": list(structure_ids)})
     return {
         key: [_part(row) for row in of_one] for key, of_one in groupby(rows, lambda row: row[0])
     }

@@ -61,12 +61,14 @@ def refresh(connection: Connection, structure_id: int, at: datetime) -> int:
     return int(structures.apply_structure_update(connection, structure_id, change, at))
 
 
-def settle_unsettled(cycle: Cycle) -> int:
+def settle_unsettled(cycle: Cycle, moment: datetime) -> tuple[int, datetime]:
     """Look up every order without an answer, on its schedule, until each is found or was never
-    received; rows written. Waits a minute at most, in the broker's time."""
+    received; rows written, and when that was done. Waits a minute at most, in the broker's time.
+
+    moment  now
+    """
     written = 0
     for _ in range(ROUNDS_MAX):
-        moment = now()
         with transaction(cycle) as connection:
             cycles.renew_lease(connection, cycle, moment)
             pending = intents.read_unsettled(connection, cycle.account_id)
@@ -77,12 +79,13 @@ def settle_unsettled(cycle: Cycle) -> int:
                     written += give_up(connection, one, IntentState.NOT_RECEIVED, why, moment)
         waiting = [(at, one) for one in pending if (at := due[one.intent.client_order_id])]
         if not waiting:
-            return written
+            return written, moment
         first, one = min(waiting, key=lambda each: each[0])
         if first > moment:
             wait(min(first - moment, WAIT_MAX).total_seconds())
         else:
             written += _look(cycle, one)
+        moment = now()
     raise Unknown("orders have no answer and the broker's clock does not come to their next look")
 
 

@@ -61,20 +61,20 @@ def reconcile(cycle: Cycle, name: Step = Step.RECONCILE) -> None:
     name  the step's name in the ledger: a cycle reconciles before it decides and after it sends
     """
     with step(cycle, name) as this:
-        this.row_count = settle_unsettled(cycle)
-        wrong = _pass(cycle, this)
+        this.row_count, moment = settle_unsettled(cycle, this.now)
+        wrong = _pass(cycle, this, moment)
         until, passes = this.now + AGAIN_FOR, 1
-        while wrong and passes < PASSES_MAX and now() < until:
+        while wrong and passes < PASSES_MAX and moment < until:
             wait(PASS_S)
-            wrong, passes = _pass(cycle, this), passes + 1
-        this.row_count += _raise_alarm(cycle, wrong)
+            moment = now()
+            wrong, passes = _pass(cycle, this, moment), passes + 1
+        this.row_count += _raise_alarm(cycle, wrong, moment)
         if wrong:
             this.note = f"unexplained: {', '.join(each.subject for each in wrong)}"
 
 
-def _pass(cycle: Cycle, this: StepNote) -> list[Discrepancy]:
+def _pass(cycle: Cycle, this: StepNote, moment: datetime) -> list[Discrepancy]:
     """Read everything once and write it; what does not add up."""
-    moment = now()
     theirs = _read_books(moment - REREAD)
     late: list[tuple[StoredIntent, Order]] = []
     with transaction(cycle) as connection:
@@ -169,12 +169,12 @@ def _audit(
     return discrepancies(should, cash, theirs.positions)
 
 
-def _raise_alarm(cycle: Cycle, wrong: list[Discrepancy]) -> int:
+def _raise_alarm(cycle: Cycle, wrong: list[Discrepancy], moment: datetime) -> int:
     """Store what does not add up, and halt on it; rows written."""
     if cycle.kind is not CycleKind.TRADING:
         return 0
     with transaction(cycle) as connection:
-        written = audits.save_discrepancies(connection, cycle, wrong, now())
+        written = audits.save_discrepancies(connection, cycle, wrong, moment)
         if wrong:
             said = "; ".join(f"{x.subject} {x.found}, not {x.expected}" for x in wrong)
             log.error("unexplained", what=said)

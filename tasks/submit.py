@@ -133,36 +133,37 @@ def _watch(cycle: Cycle, working: list[StoredIntent]) -> list[StoredIntent]:
     """What is still in the market when the attempt's time is over: by the broker's clock, or by
     ours where that one stands still."""
     attempt_s = config().execution.attempt_s
-    until, began_s, looks = now() + timedelta(seconds=attempt_s), time.monotonic(), 0
-    while working and (left_s := (until - now()).total_seconds()) > 0 and looks < LOOKS_MAX:
+    moment, began_s, looks = now(), time.monotonic(), 0
+    until = moment + timedelta(seconds=attempt_s)
+    while working and moment < until and looks < LOOKS_MAX:
         if time.monotonic() - began_s >= attempt_s:
             break
-        wait(min(attempt_s / LOOKS, left_s))
-        working = [seen for one in working if (seen := _look(cycle, one)).state in LIVE]
+        wait(min(attempt_s / LOOKS, (until - moment).total_seconds()))
+        moment = now()
+        working = [seen for one in working if (seen := _look(cycle, one, moment)).state in LIVE]
         looks += 1
     return working
 
 
-def _look(cycle: Cycle, one: StoredIntent) -> StoredIntent:
+def _look(cycle: Cycle, one: StoredIntent, moment: datetime) -> StoredIntent:
     """The intent as its order stands at the broker now."""
     order = broker().order_by_client_id(one.intent.client_order_id)
-    moment = now()
     with transaction(cycle) as connection:
         cycles.renew_lease(connection, cycle, moment)
-        if order is not None:
-            record(connection, cycle, one, order, moment)
+        if order is None or not record(connection, cycle, one, order, moment):
+            return one
         return intents.read_one(connection, one.intent.client_order_id)
 
 
 def _cancel(cycle: Cycle, one: StoredIntent) -> StoredIntent:
     """The intent once its order is known to have ended; as it stands when that takes too long."""
     _withdraw(one)
-    seen = _look(cycle, one)
+    seen = _look(cycle, one, now())
     for _ in range(CANCEL_LOOKS):
         if seen.state in ENDED:
             break
         wait(CANCEL_S)
-        seen = _look(cycle, seen)
+        seen = _look(cycle, seen, now())
     return seen
 
 

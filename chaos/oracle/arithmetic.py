@@ -7,6 +7,7 @@ from decimal import Decimal
 
 UNLIMITED = Decimal("Infinity")
 CONTRACT = 100
+FOR_EVER = "999999"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +29,7 @@ def underlying_of(symbol: str) -> str:
 
 def expiry_of(symbol: str) -> str:
     """YYMMDD; shares end after everything."""
-    return symbol[-15:-9] if is_contract(symbol) else "999999"
+    return symbol[-15:-9] if is_contract(symbol) else FOR_EVER
 
 
 def worth(symbol: str, spot: Decimal) -> Decimal:
@@ -42,11 +43,13 @@ def worth(symbol: str, spot: Decimal) -> Decimal:
 
 def worst_loss(lots: Iterable[Lot]) -> Decimal:
     """What lots of one underlying can lose, USD, 0 or more: at each end, at any spot, with what
-    ended before worth nothing. Infinity when a rise has no bound."""
+    ended before worth nothing. Shares are looked at as long as contracts stand beside them: a put
+    that covers them can be exercised at its end. Infinity when a rise has no bound."""
     held = list(lots)
     cost = sum((lot.cost_usd for lot in held), Decimal(0))
     worst = Decimal(0)
-    for end in {expiry_of(lot.symbol) for lot in held}:
+    ends = {expiry_of(lot.symbol) for lot in held if is_contract(lot.symbol)}
+    for end in ends or {FOR_EVER}:
         alive = [lot for lot in held if expiry_of(lot.symbol) >= end]
         rising = [lot for lot in alive if not is_contract(lot.symbol) or lot.symbol[-9] == "C"]
         if sum(lot.shares for lot in rising) < 0:
