@@ -97,7 +97,11 @@ def run(seeds: range, jobs: int, plant: str | None, console: Console) -> Tally:
     with server() as url, workers(url, jobs, prepare) as team, bar:
         task = bar.add_task("days", total=len(order))
         for verdict in verdicts(team, iter(order)):
+            known = len(tally.failing)
             tally.add(verdict)
+            if len(tally.failing) > known:
+                text = f"{verdict.seed} {tally.failing[verdict.seed]}"
+                bar.console.print(text, style="red", highlight=False, markup=False)
             bar.update(task, advance=1, description=f"days, {len(tally.failing)} failing")
     tally.seconds = time.monotonic() - began_s
     return tally
@@ -176,9 +180,8 @@ def show(tally: Tally, console: Console, plant: str | None) -> None:
         console.print(f"[red]never fired: {', '.join(tally.unmet)}[/red]")
     words = ", ".join(f"{number} {days}" for number, days in sorted(tally.broken.items()))
     console.print(f"days that broke an invariant: {words or 'none'}")
-    for seed, text in sorted(tally.failing.items()):
+    for seed in sorted(tally.failing):
         told = f" --plant {plant}" if plant else ""
-        console.print(f"[red]{seed}[/red] {text}", highlight=False, markup=True)
         console.print(f"    ./strikeflow chaos --seed {seed}{told}", highlight=False)
     per_day = tally.seconds / max(tally.days, 1)
     console.print(f"{tally.seconds:.0f} s, {per_day:.2f} s a day")
