@@ -171,8 +171,9 @@ def renew_lease(connection: Connection, cycle: Cycle, now: datetime) -> None:
 
 
 def bury_silent(connection: Connection, account_id: int, now: datetime) -> None:
-    """Mark a running cycle failed whose lease ran out: its process is taken for dead."""
-    connection.execute(
+    """Mark a running cycle failed whose lease ran out, and take its lease from it: its process is
+    taken for dead, and should it come back it writes nothing, also when nobody has followed it."""
+    buried = connection.execute(
         update(cycles)
         .where(
             cycles.c.account_id == account_id,
@@ -181,6 +182,9 @@ def bury_silent(connection: Connection, account_id: int, now: datetime) -> None:
         )
         .values(state=CycleState.FAILED, reason="its lease ran out", closed_at=now)
     )
+    if buried.rowcount:
+        mine = update(accounts).where(accounts.c.id == account_id)
+        connection.execute(mine.values(lease_number=accounts.c.lease_number + 1))
 
 
 def record_skip(

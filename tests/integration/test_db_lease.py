@@ -59,6 +59,19 @@ def test_after_another_cycle_has_begun_the_first_writes_nothing_more(slot, of_th
         cycles.begin_step(session, second, "greeks", LATE)
 
 
+def test_a_cycle_that_was_taken_for_dead_writes_nothing_though_nobody_has_followed_it(
+    of_this_process,
+):
+    close(of_this_process, open_at(of_this_process, SLOT, SLOT))
+    first = open_at(of_this_process, NEXT, SLOT)
+    assert isinstance(open_at(of_this_process, SLOT, LATE), Skip)  # that one is done
+    before = contents(of_this_process)
+    with pytest.raises(LeaseLost), context.transaction(first) as session:
+        cycles.begin_step(session, first, "greeks", LATE)
+    assert contents(of_this_process) == before
+    assert isinstance(open_at(of_this_process, NEXT, LATE), Cycle)
+
+
 def test_what_was_begun_under_a_lease_holds_off_whoever_would_take_over(of_this_process):
     """Until it is committed; the other is skipped and breaks nothing."""
     first = open_at(of_this_process, SLOT, SLOT)
