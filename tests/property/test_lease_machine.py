@@ -293,6 +293,6 @@ def test_the_lease_keeps_its_promises_whatever_happens(
     monkeypatch.setattr(context, "broker", lambda: clock)
     monkeypatch.setattr(cycles, "LOCK_TIMEOUT_MS", 10)  # nobody comes while this process waits
     monkeypatch.setattr(LeaseLife, "url", database_url)
-    how = settings(max_examples=80, stateful_step_count=50)
+    how = settings(max_examples=60, stateful_step_count=50)
     stateful.run_state_machine_as_test(LeaseLife, settings=how)
     task_settings.settings.cache_clear()
