@@ -9,8 +9,9 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.holding import Part
 from domain.orders import ENDED, MOVES, UNSETTLED, IntentState, Purpose
-from domain.reconcile import Part, intent_move, structure_update
+from domain.reconcile import intent_move, structure_update
 from domain.records import Order
 from domain.structures import ALIVE, Structure, StructureState
 

@@ -7,8 +7,9 @@ from decimal import Decimal
 import pytest
 
 from domain.candidates import Candidate, loss_usd_one
+from domain.holding import Part
 from domain.orders import IntentState, Leg, Purpose, Side
-from domain.reconcile import Part, settled_structure, structure_update
+from domain.reconcile import settled_structure, structure_update
 from domain.records import Activity
 from domain.structures import ALIVE, Structure, StructureState, realized_usd
 
@@ -64,7 +65,7 @@ EXPIRED = [activity("OPEXP", SHORT), activity("OPEXP", LONG)]
 
 
 def settled(held=(), activities=(), elsewhere=(), by_orders=HELD):
-    return settled_structure(STRUCTURE, by_orders, set(held), activities, set(elsewhere))
+    return settled_structure(by_orders, {LONG, SHORT}, True, set(held), activities, set(elsewhere))
 
 
 def test_a_structure_that_expired_worthless_keeps_its_credit():
