@@ -36,10 +36,9 @@ def unmatched(structure: Structure, parts: Sequence[Part]) -> list[Discrepancy]:
     for leg in structure.legs:
         whole, left = max(_net(leg, parts, _whole), 0), _net(leg, parts, _filled)
         if left != whole:
-            sign = Decimal(_sign(leg))
-            subject = f"{leg.symbol} of structure {structure.id}"
-            wrong = Discrepancy(subject=subject, expected=sign * whole, found=sign * left)
-            found.append(wrong)
+            subject, sign = f"{leg.symbol} of structure {structure.id}", _sign(leg)
+            expected, there = Decimal(sign * whole), Decimal(sign * left)
+            found.append(Discrepancy(subject=subject, expected=expected, found=there))
     return found
 
 
