@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from chaos.operations import BOUNDARIES, Operation, Operations, Trap, boundary
+from chaos.operations import Operation, Operations, Trap, boundary
 from chaos.process import Process, current, run_as
 from chaos.seams import in_time
 from db.session import engine
@@ -43,12 +43,21 @@ class Told:
     )  # the parent has the clock
     wire: Any = field(init=False)
 
+    #: Of each boundary: how often the world had changed before it, and whether something written
+    #: stood uncommitted. A kill at one leaves what a kill at any other of the same leaves.
+    worlds: list[tuple[int, bool]] = field(default_factory=list)
+    _changes: int = 0
+
     def __post_init__(self) -> None:
         traps = []
         if self.kill_at is not None:
             traps = [Trap(name="kill", meets=boundary, strike=kill_self, skip=self.kill_at)]
-        self.operations = Operations(traps=traps)
+        self.operations = Operations(traps=traps, met=self._note)
         self.wire = SimpleNamespace(send=lambda request: self._ask("send", request))
+
+    def _note(self, operation: Operation) -> None:
+        if boundary(operation):
+            self.worlds.append((self._changes, bool(current().wrote)))
 
     def _ask(self, word: str, *values: object) -> Any:
         self.pipe.send((word, *values))
@@ -58,7 +67,8 @@ class Told:
         return answer
 
     def depart(self, request: requests.PreparedRequest) -> None:
-        """Told with the request itself."""
+        """Told with the request itself. A read changes nothing at the broker."""
+        self._changes += request.method != "GET"
 
     def answered(self, request: requests.PreparedRequest, response: requests.Response) -> None:
         """Known to the parent, who answered."""
@@ -67,24 +77,29 @@ class Told:
         """Likewise."""
 
     def pass_time(self, seconds: float) -> None:
+        self._changes += 1
         self._ask("pass_time", seconds)
 
     def wait(self, seconds: float) -> None:
+        self._changes += 1
         self._ask("wait", seconds)
 
     def opened(self, cycle: Cycle) -> None:
         self._ask("opened", cycle)
 
     def committed(self, wrote: list[str]) -> None:
+        self._changes += bool(wrote)
         self._ask("committed", wrote)
 
     def stepped(self, name: str, again: Callable[[], object]) -> None:
         """Nothing is done twice here."""
 
 
-def run_in_child(day: Day, process: Process, work: Callable[[], str], kill_at: int | None) -> int:
-    """Run `work` in a forked process, killed at its boundary number `kill_at`; how many boundaries
-    it passed when it came to its end. `process.result` says how it ended."""
+def run_in_child(
+    day: Day, process: Process, work: Callable[[], str], kill_at: int | None
+) -> list[tuple[int, bool]]:
+    """Run `work` in a forked process, killed at its boundary number `kill_at`; the worlds at the
+    boundaries it passed when it came to its end. `process.result` says how it ended."""
     mine, theirs = Pipe()
     engine(day.stage.database_url).dispose()
     day.history.add("run", f"{process.name} in a process of its own")
@@ -93,13 +108,13 @@ def run_in_child(day: Day, process: Process, work: Callable[[], str], kill_at: i
         mine.close()
         _live(day, theirs, work, kill_at)
     theirs.close()
-    counted: list[int] = []
-    run_as(process, lambda: _serve(day, mine, counted))
+    worlds: list[tuple[int, bool]] = []
+    run_as(process, lambda: _serve(day, mine, worlds))
     mine.close()
     os.waitpid(child, 0)
     _until_gone(day)
     day.ended(process)
-    return counted[0] if counted else 0
+    return worlds
 
 
 def _live(day: Day, pipe: Connection, work: Callable[[], str], kill_at: int | None) -> None:
@@ -112,14 +127,12 @@ def _live(day: Day, pipe: Connection, work: Callable[[], str], kill_at: int | No
             run_as(process, work)
         except Exception as error:  # told to the parent, which judges it
             process.result = f"failed {type(error).__name__}: {error}"
-        counts = told.operations.counts.items()
-        count = sum(n for (kind, _), n in counts if kind in BOUNDARIES)
-        pipe.send((ENDED, process.result, count))
+        pipe.send((ENDED, process.result, told.worlds))
     finally:
         os._exit(0)
 
 
-def _serve(day: Day, pipe: Connection, counted: list[int]) -> str:
+def _serve(day: Day, pipe: Connection, worlds: list[tuple[int, bool]]) -> str:
     """Be the world of a child until it ends or is dead."""
     while True:
         try:
@@ -127,7 +140,7 @@ def _serve(day: Day, pipe: Connection, counted: list[int]) -> str:
         except EOFError:
             return "killed"
         if word == ENDED:
-            counted.append(values[1])
+            worlds += values[1]
             return str(values[0])
         try:
             answer = _answers(day)[word](*values)

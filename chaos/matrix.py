@@ -3,7 +3,6 @@ and again at the same one; then started again, and judged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -14,7 +13,8 @@ from chaos.child import run_in_child
 from chaos.day import Day
 from chaos.oracle import Violation
 from chaos.plan import Plan, plan_of
-from chaos.stage import Stage, copy_database, forget_processes, server
+from chaos.stage import Stage, forget_processes, server
+from chaos.workers import answers, days_bar, workers
 from simulator.switches import Switches
 from simulator.times import MINUTE
 
@@ -81,14 +81,16 @@ def plan_of_matrix() -> Plan:
     )
 
 
-def boundaries(stage: Stage, cycle: Cycle) -> int:
-    """How many a cycle has that nothing disturbs."""
+def boundaries(stage: Stage, cycle: Cycle) -> list[bool]:
+    """Of each boundary of a cycle that nothing disturbs, in order: whether a kill there leaves
+    another world than one right before it. Where nothing was committed or sent and no time passed
+    since, and as much stands uncommitted, Postgres and the broker cannot tell the two apart."""
     day, slot = _prepared(stage, cycle)
     process = day.new_process(f"{cycle} undisturbed")
-    count = run_in_child(day, process, day.cycle_work(slot), None)
+    worlds = run_in_child(day, process, day.cycle_work(slot), None)
     if process.result != "done" or not day.counts["orders"]:
         raise RuntimeError(f"the {cycle} cycle ended {process.result}: {dict(day.counts)}")
-    return count
+    return [world != before for before, world in zip([None, *worlds], worlds, strict=False)]
 
 
 def play(stage: Stage, case: Case) -> Judged:
@@ -133,30 +135,45 @@ def _run(day: Day, slot: int) -> None:
     day.run_cycle(slot)
 
 
-def cases(cycle: Cycle, count: int, every: int = 1) -> Iterator[Case]:
-    """Every boundary of a cycle, or every so many, each once and lasting."""
-    for lasts in (False, True):
-        for at in range(0, count, every):
-            yield Case(cycle=cycle, at=at, lasts=lasts)
+def cases(cycle: Cycle, differs: list[bool], *, is_whole: bool) -> list[Case]:
+    """Every world that a kill can leave, or every boundary, each once and lasting."""
+    return [
+        Case(cycle=cycle, at=at, lasts=lasts)
+        for lasts in (False, True)
+        for at, is_new in enumerate(differs)
+        if is_new or is_whole
+    ]
 
 
-def run(console: Console, every: int = 1) -> bool:
-    """The whole matrix as a table, or every so many boundaries of it; whether nothing broke."""
-    table = Table("cycle", "boundaries", "killed once", "killed twice", "violations")
-    broken = []
+def run(console: Console, jobs: int, *, is_whole: bool) -> bool:
+    """The matrix as a table; whether nothing broke."""
     with server() as url:
-        stage = Stage(copy_database(url, "chaos_matrix"))
-        for cycle in Cycle:
-            count = boundaries(stage, cycle)
-            played = [play(stage, case) for case in cases(cycle, count, every)]
-            bad = [one for one in played if one.violations]
-            broken += bad
-            once = sum(one.was_killed for one in played if not one.case.lasts)
-            twice = sum(one.was_killed for one in played if one.case.lasts)
-            table.add_row(cycle, *map(str, (count, once, twice, len(bad))))
-        stage.close()
+        with workers(url, 1, how=boundaries) as team:  # the seams stand in worker processes only
+            found = dict(answers(team, iter(Cycle)))
+        wanted = [case for c in Cycle for case in cases(c, found[c], is_whole=is_whole)]
+        bar = days_bar(console)
+        with workers(url, jobs, how=play) as team, bar:
+            task = bar.add_task("kills", total=len(wanted))
+            played = []
+            for case, judged in answers(team, iter(wanted)):
+                if judged is None:
+                    raise RuntimeError(f"the worker process of {case} died")
+                played.append(judged)
+                bar.update(task, advance=1)
+    _show(console, found, played)
+    return not any(one.violations for one in played)
+
+
+def _show(console: Console, found: dict[Cycle, list[bool]], played: list[Judged]) -> None:
+    table = Table("cycle", "boundaries", "worlds", "killed once", "killed twice", "violations")
+    for cycle, differs in found.items():
+        here = [one for one in played if one.case.cycle is cycle]
+        once = sum(one.was_killed for one in here if not one.case.lasts)
+        twice = sum(one.was_killed for one in here if one.case.lasts)
+        bad = sum(bool(one.violations) for one in here)
+        table.add_row(cycle, *map(str, (len(differs), sum(differs), once, twice, bad)))
     console.print(table)
-    for one in broken:
-        first = one.violations[0]
-        console.print(f"{one.case}: {first.invariant} {first.text}", highlight=False)
-    return not broken
+    for one in played:
+        for violation in one.violations[:1]:
+            words = f"{one.case}: {violation.invariant} {violation.text}"
+            console.print(words, highlight=False)

@@ -61,16 +61,18 @@ class Trap:
 
 @dataclass(kw_only=True)
 class Operations:
-    """The counter, and the traps that stand."""
+    """The counter, and the traps that stand; `met` is told of each operation before they are."""
 
     counts: Counter[tuple[Kind, Phase]] = field(default_factory=Counter)
     traps: list[Trap] = field(default_factory=list)
     tell: Callable[[str, str], None] = lambda word, text: None
+    met: Callable[[Operation], None] = lambda operation: None
 
     def reach(self, operation: Operation) -> None:
         """Count an operation, and let at most one trap spring."""
         current().check_alive()
         self.counts[operation.kind, operation.phase] += 1
+        self.met(operation)
         for trap in self.traps:
             if not trap.waits_for(operation):
                 continue

@@ -11,7 +11,6 @@ from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from chaos import planted
@@ -19,7 +18,7 @@ from chaos.day import Day, Played
 from chaos.faults import FAULTS, NUMBERS
 from chaos.plan import plan_of
 from chaos.stage import Stage, copy_database, server
-from chaos.workers import Verdict, verdicts, workers
+from chaos.workers import Verdict, days_bar, verdicts, workers
 
 STORED = Path(__file__).parents[1] / "tests" / "faults" / "seeds.txt"
 #: So many days must have met every fault of the catalogue.
@@ -90,11 +89,7 @@ def run(seeds: range, jobs: int, plant: str | None, console: Console) -> Tally:
     began_s = time.monotonic()
     order = list(chain(stored_seeds(), _repeating(seeds)))
     prepare = planted.planting(plant) if plant is not None else None
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=console,
-    )  # fmt: skip
-    with server() as url, workers(url, jobs, prepare) as team, bar:
+    with server() as url, workers(url, jobs, prepare) as team, days_bar(console) as bar:
         task = bar.add_task("days", total=len(order))
         for verdict in verdicts(team, iter(order)):
             known = len(tally.failing)

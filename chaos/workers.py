@@ -1,4 +1,5 @@
-"""Worker processes: each plays seeds on a database of its own and says how each went."""
+"""Worker processes: each plays what it is asked to, seeds as a rule, on a database of its own, and
+says how each went."""
 
 from __future__ import annotations
 
@@ -10,12 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from chaos.day import Day, Played
 from chaos.faults import FAULTS
 from chaos.oracle import Violation
 from chaos.plan import plan_of
 from chaos.stage import Stage, copy_database
+
+Play = Callable[[Stage, Any], Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,15 +61,17 @@ def play(stage: Stage, seed: int) -> Verdict:
         return Verdict(seed=seed, problem=traceback.format_exc())
 
 
-def _work(url: str, number: int, asked: Connection, prepare: Callable[[], None] | None) -> None:
+def _work(
+    url: str, number: int, asked: Connection, prepare: Callable[[], None] | None, how: Play
+) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, signal.SIG_DFL)
     stage = Stage(copy_database(url, f"chaos_{number}"))
     if prepare is not None:
         prepare()
     try:
-        while (seed := asked.recv()) is not None:
-            asked.send(play(stage, seed))
+        while (item := asked.recv()) is not None:
+            asked.send(how(stage, item))
     except EOFError:
         pass  # whoever asked is gone
     finally:
@@ -77,17 +86,19 @@ class _Worker:
 
 @contextmanager
 def workers(
-    url: str, count: int, prepare: Callable[[], None] | None = None
+    url: str, count: int, prepare: Callable[[], None] | None = None, how: Play = play
 ) -> Iterator[Sequence[_Worker]]:
     """`count` processes on copies of the database at `url`; gone at the end.
 
     prepare  what each does before its first day, such as planting a bug
+    how      plays an item; what it answers must not be an exception
     """
     forking = multiprocessing.get_context("fork")
     started = []
     for number in range(count):
         mine, theirs = forking.Pipe()
-        process = forking.Process(target=_work, args=(url, number, theirs, prepare), daemon=True)
+        args = (url, number, theirs, prepare, how)
+        process = forking.Process(target=_work, args=args, daemon=True)
         process.start()
         theirs.close()
         started.append(_Worker(process, mine))  # type: ignore[arg-type]  # a forked Process
@@ -103,22 +114,36 @@ def workers(
 
 def verdicts(team: Sequence[_Worker], seeds: Iterator[int]) -> Iterator[Verdict]:
     """Every seed's verdict as it comes, from whichever worker is free."""
-    busy: dict[Connection, int] = {}
+    for seed, verdict in answers(team, seeds):
+        yield verdict or Verdict(seed=seed, problem="its worker process died")
+
+
+def answers(team: Sequence[_Worker], items: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    """Every item with what came of it, as it comes; None where its worker process died."""
+    busy: dict[Connection, Any] = {}
     for worker in team:
-        if (seed := next(seeds, None)) is not None:
-            worker.pipe.send(seed)
-            busy[worker.pipe] = seed
+        if (item := next(items, None)) is not None:
+            worker.pipe.send(item)
+            busy[worker.pipe] = item
     while busy:
         for pipe in wait(list(busy)):
             assert isinstance(pipe, Connection)
-            seed = busy.pop(pipe)
+            item = busy.pop(pipe)
             try:
-                verdict = pipe.recv()
+                answer = pipe.recv()
             except EOFError:
-                yield Verdict(seed=seed, problem="its worker process died")
+                yield item, None
                 continue
-            following = next(seeds, None)
+            following = next(items, None)
             if following is not None:
                 pipe.send(following)
                 busy[pipe] = following
-            yield verdict
+            yield item, answer
+
+
+def days_bar(console: Console) -> Progress:
+    """How many are played, of how many, and since when."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=console,
+    )  # fmt: skip

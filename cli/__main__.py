@@ -167,14 +167,16 @@ def chaos(  # noqa: PLR0913 - one parameter an option
     plant: Annotated[str | None, typer.Option(help="A planted bug, P1 to P14.")] = None,
     planted: Annotated[bool, typer.Option("--planted", help="Catch every planted bug.")] = False,
     matrix: Annotated[bool, typer.Option("--matrix", help="Kill a cycle everywhere.")] = False,
-    every: Annotated[int, typer.Option(help="Of the matrix, every so many boundaries.")] = 1,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="And where a kill leaves what one before it leaves.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
 ) -> None:
     """Play seeded days with faults against the simulator, and judge what came of them."""
     from cli import chaos as days
 
     if matrix:
-        raise typer.Exit(days.kill_everywhere(every, Console()))
+        raise typer.Exit(days.kill_everywhere(jobs, Console(), is_whole=whole))
     if planted:
         raise typer.Exit(days.catch(200, first, jobs, Console()))
     if seed is not None:

@@ -36,11 +36,12 @@ def catch(seeds: int, first: int, jobs: int, console: Console) -> int:
     return run.EXIT_VIOLATIONS if any(one.seed is None for one in found) else run.EXIT_OK
 
 
-def kill_everywhere(every: int, console: Console) -> int:
+def kill_everywhere(jobs: int, console: Console, *, is_whole: bool) -> int:
     """The crash matrix; 0 when nothing broke, else 1."""
     from chaos import matrix, run
 
-    return run.EXIT_OK if matrix.run(console, every) else run.EXIT_VIOLATIONS
+    is_good = matrix.run(console, jobs, is_whole=is_whole)
+    return run.EXIT_OK if is_good else run.EXIT_VIOLATIONS
 
 
 def replay(seed: int, plant: str | None) -> int:
