@@ -333,7 +333,8 @@ def test_an_entry_is_not_sent_and_says_why_when(what, walking, simulator, monkey
 def test_a_halt_of_the_underlying_is_known_by_the_age_of_its_quotes(walking, simulator, asked):
     """The broker says it nowhere else that can be read."""
     simulator.advance(TEN)
-    simulator.exchange.faults.arm(Fault(kind=FaultKind.HALT, symbol="AAPL", times=0))
+    halt = Fault(kind=FaultKind.HALT, symbol="AAPL", at=simulator.exchange.now)
+    simulator.exchange.faults.arm(halt)
     walking.run_cycle(TEN + timedelta(minutes=35))
     assert asked == []
     rules = walking.rows("SELECT DISTINCT rule FROM candidates WHERE rule = 'quote_age'")
