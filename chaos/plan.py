@@ -124,7 +124,7 @@ def _settings(chance: Random, *, is_near: bool, is_night: bool) -> tuple[tuple[s
         if is_night:
             held = {"profit_share_exit": "0.99", "loss_credit_multiple_exit": "50"}
             strategy |= {**held, "days_to_expiry_target": "0", "slippage_share_max": "0.6"}
-    elif chance.random() < 0.2:  # everything held is closed at the next slot
+    elif chance.random() < 0.4:  # everything held is closed at the next slot
         strategy["days_to_expiry_exit"] = "60"
     limits = {
         "position_contracts_max": chance.choice(["3", "10"]),
@@ -175,7 +175,7 @@ def _faults(chance: Random, slots: int, *, is_night: bool) -> tuple[PlannedFault
     for number in chance.choices(numbers, weights, k=chance.randint(0, FAULTS_MAX)):
         kind = chance.choice(sorted(name for name, f in FAULTS.items() if f.number == number))
         slot = chance.randrange(slots)
-        if number in OF_ORDERS and chance.random() < 0.7:
+        if number in OF_ORDERS and chance.random() < 0.5:
             slot = 0  # nothing is held yet: the slot that sends most often
         found.append(PlannedFault(kind=kind, slot=slot, seed=chance.randrange(2**32)))
     if is_night:

@@ -7,12 +7,25 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, cast, func, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    case,
+    cast,
+    func,
+    select,
+    tuple_,
+    update,
+)
 
 from db.candidates import as_legs
-from db.schema import intents, orders, structure_legs, structures
+from db.schema import fills, intents, orders, structure_legs, structures
+from domain.audit import TAKEN_BACK
+from domain.holding import Part
 from domain.orders import IntentState, Leg, Purpose
-from domain.reconcile import Part, StructureUpdate
+from domain.reconcile import StructureUpdate
 from domain.structures import ALIVE, Structure, StructureState
 
 
@@ -88,6 +101,17 @@ CHANGE = (
     .values(**_wanted, closed_at=bindparam("closing_at"))
     .returning(structures.c.id)
 )
+_leg = orders.alias("leg")
+#: What is left of orders of which a trade was taken back: the broker may leave the order as it was.
+_left = (
+    select(
+        fills.c.order_id,
+        func.sum(case((fills.c.status == TAKEN_BACK, 0), else_=fills.c.quantity)).label("quantity"),
+    )
+    .group_by(fills.c.order_id)
+    .having(func.bool_or(fills.c.status == TAKEN_BACK))
+    .subquery()
+)
 PARTS = (
     select(
         intents.c.structure_id,
@@ -95,13 +119,21 @@ PARTS = (
         intents.c.state,
         func.coalesce(orders.c.filled_quantity, 0).label("filled"),
         orders.c.filled_average_price,
+        func.jsonb_object_agg(
+            _leg.c.symbol, func.coalesce(_left.c.quantity, _leg.c.filled_quantity)
+        )
+        .filter(_leg.c.symbol.is_not(None))
+        .label("legs"),
     )
     .outerjoin(
         orders,
         (orders.c.account_id == intents.c.account_id)
         & (orders.c.client_order_id == intents.c.client_order_id),
     )
+    .outerjoin(_leg, _leg.c.parent_id == orders.c.id)
+    .outerjoin(_left, _left.c.order_id == _leg.c.id)
     .where(intents.c.structure_id.in_(bindparam("structure_ids", expanding=True)))
+    .group_by(intents.c.client_order_id, orders.c.id)
     .order_by(intents.c.structure_id, intents.c.planned_at, intents.c.attempt)
 )
 
@@ -122,4 +154,5 @@ def _part(row: Row[Any]) -> Part:
         state=IntentState(row.state),
         filled_quantity=int(row.filled),
         price=row.filled_average_price,
+        legs={symbol: int(filled) for symbol, filled in (row.legs or {}).items()},
     )

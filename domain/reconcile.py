@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from domain.holding import Part, unmatched
 from domain.orders import CENT, LIVE, MOVES, IntentState, Purpose
 from domain.records import Activity, Order
 from domain.structures import Structure, StructureState, realized_usd
@@ -48,16 +49,6 @@ def intent_move(state: IntentState, filled_quantity: int, order: Order) -> Inten
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """One intent of a structure, and what its order has filled at the broker by now."""
-
-    purpose: Purpose
-    state: IntentState
-    filled_quantity: int
-    price: Decimal | None  # average, net USD per share; None without a fill
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class StructureUpdate:
     """What a structure is by its parts; None where there is none."""
 
@@ -72,20 +63,21 @@ def structure_update(structure: Structure, parts: Sequence[Part]) -> StructureUp
     """What the fills of its orders make of a structure: units held, prices, profit, state.
 
     Always computed from all parts, so that nothing is counted twice and a late fill finds its
-    place.
+    place. What has legs left that make no whole units is not over: it stays open, for a person.
     """
     entries = [part for part in parts if part.purpose is Purpose.OPEN]
     exits = [part for part in parts if part.purpose is Purpose.CLOSE]
     opened, closed = _filled(entries), _filled(exits)
     is_opening = any(part.state in (IntentState.PLANNED, *LIVE) for part in entries)
-    if opened == 0:
+    is_whole = not unmatched(structure, parts)
+    if opened == 0 and is_whole:
         state = StructureState.OPENING if is_opening else StructureState.FAILED
         return StructureUpdate(state=state, quantity=structure.quantity)
     entry, leave = _average(entries), _average(exits)
     realized = None
-    if leave is not None and entry is not None:
+    if leave is not None and entry is not None and is_whole:
         realized = realized_usd(entry, leave, Decimal(closed)).quantize(CENT)
-    if closed >= opened:
+    if closed >= opened and is_whole:
         state = StructureState.CLOSED
     elif is_opening:
         state = StructureState.OPENING
@@ -95,7 +87,7 @@ def structure_update(structure: Structure, parts: Sequence[Part]) -> StructureUp
         state = StructureState.OPEN
     return StructureUpdate(
         state=state,
-        quantity=opened - closed if opened > closed else opened,
+        quantity=opened - closed if opened > closed else opened or structure.quantity,
         entry_price=entry,
         exit_price=leave,
         realized_usd=realized,
@@ -117,8 +109,9 @@ def _average(parts: Iterable[Part]) -> Decimal | None:
 
 
 def settled_structure(
-    structure: Structure,
     update: StructureUpdate,
+    left: AbstractSet[str],
+    is_whole: bool,
     held: AbstractSet[str],
     activities: Iterable[Activity],
     traded_elsewhere: AbstractSet[str],
@@ -126,25 +119,31 @@ def settled_structure(
     """`update`, or what became of an open structure none of whose legs is held any more: assigned
     when a leg was exercised, expired when all lapsed, closed when others' orders traded them away.
 
+    left              symbols that its own orders have left it
+    is_whole          whether they make whole units; otherwise nobody can say what they earned
     held              symbols of the account's positions
     traded_elsewhere  symbols that orders traded which are not ours: by hand, or by the broker
     """
-    symbols = {leg.symbol for leg in structure.legs}
-    if update.state is not StructureState.OPEN or symbols & held:
+    if update.state is not StructureState.OPEN or left & held:
         return update
-    happened = {(row.activity_type, row.symbol) for row in activities if row.symbol in symbols}
+    happened = {(row.activity_type, row.symbol) for row in activities if row.symbol in left}
     if any(kind in ("OPASN", "OPEXC") for kind, _ in happened):
         return replace(update, state=StructureState.ASSIGNED)  # what it earned is not said
     lapsed = {symbol for kind, symbol in happened if kind == "OPEXP"}
-    if lapsed == symbols:
-        entry = update.entry_price or Decimal(0)
-        kept = realized_usd(entry, Decimal(0), Decimal(update.quantity))
+    if left and lapsed == left:
         return replace(
             update,
             state=StructureState.EXPIRED,
             exit_price=Decimal(0),
-            realized_usd=((update.realized_usd or Decimal(0)) + kept).quantize(CENT),
+            realized_usd=_kept_usd(update) if is_whole else None,
         )
-    if symbols <= lapsed | traded_elsewhere:
+    if left <= lapsed | traded_elsewhere:
         return replace(update, state=StructureState.CLOSED)
     return update
+
+
+def _kept_usd(update: StructureUpdate) -> Decimal:
+    """What has been earned once the units that are left have ended worthless, USD."""
+    entry = update.entry_price or Decimal(0)
+    kept = realized_usd(entry, Decimal(0), Decimal(update.quantity))
+    return ((update.realized_usd or Decimal(0)) + kept).quantize(CENT)

@@ -96,10 +96,19 @@ def _order(book: Book, done: Activity) -> Order:
     return next(each for each in every if each.id == done.order_id)
 
 
+def package_of(book: Book, done: Activity) -> Order | None:
+    """The order of several legs of which one traded here; None when it was an order of its own."""
+    return _parent(book, _order(book, done))
+
+
+def _parent(book: Book, leg: Order) -> Order | None:
+    return next((order for order in book.orders.values() if leg in order.legs), None)
+
+
 def _refigure(book: Book, leg: Order) -> None:
     """An order's filled qty and average from its rows, and its parent's."""
     rows = [row for row in book.activities if row.order_id == leg.id and row.counts]
-    parent = next((order for order in book.orders.values() if leg in order.legs), None)
+    parent = _parent(book, leg)
     order, left = parent or leg, (parent or leg).leaves
     leg.filled_qty = sum((row.qty for row in rows), ZERO)
     paid = sum((row.qty * (row.price or Decimal(0)) for row in rows), Decimal(0))

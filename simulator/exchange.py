@@ -122,6 +122,9 @@ class Exchange(Desk):
     def bust_fill(self, activity_id: str) -> Activity:
         """See corrections.bust."""
         busted = corrections.bust(self.book, activity_id)
+        order = corrections.package_of(self.book, busted)
+        if order is not None and order.is_open:
+            self.end(order, "canceled")  # its legs are not filled alike any more
         guard.recheck(self)
         return busted
 

@@ -1,6 +1,7 @@
 """What a broker's order means for its intent and structure, written down; look-ups of orders that
 nobody has answered for."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -9,9 +10,11 @@ from broker.errors import Unknown
 from db import books, cycles, intents, structures
 from db.intents import StoredIntent
 from domain.cycle import Cycle
+from domain.holding import Holdings, legs_left
 from domain.orders import IntentState, next_look_at
 from domain.reconcile import intent_move, structure_update
 from domain.records import Order
+from domain.structures import Structure
 from tasks.context import broker, log, now, transaction
 from tasks.waiting import wait
 
@@ -59,6 +62,17 @@ def refresh(connection: Connection, structure_id: int, at: datetime) -> int:
     parts = structures.read_parts(connection, [structure_id])
     change = structure_update(structure, parts[structure_id])
     return int(structures.apply_structure_update(connection, structure_id, change, at))
+
+
+def read_holdings(connection: Connection, account_id: int, alive: Sequence[Structure]) -> Holdings:
+    """What the account holds, and what is each living structure's of it."""
+    parts = structures.read_parts(connection, [structure.id for structure in alive])
+    return Holdings(
+        account={
+            held.symbol: held.quantity for held in books.read_positions(connection, account_id)
+        },
+        structures={structure.id: legs_left(structure, parts[structure.id]) for structure in alive},
+    )
 
 
 def settle_unsettled(cycle: Cycle, moment: datetime) -> tuple[int, datetime]:

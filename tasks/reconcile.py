@@ -12,9 +12,11 @@ from db import audits, books, halts, intents, structures
 from db.intents import StoredIntent
 from domain.audit import Discrepancy, discrepancies, expected
 from domain.cycle import Cycle, CycleKind, Step
+from domain.holding import is_at_work, legs_left, unmatched
 from domain.orders import LIVE, IntentState
 from domain.reconcile import settled_structure, structure_update
 from domain.records import Account, Activity, Fill, Order, Position
+from domain.structures import ALIVE
 from tasks.context import (
     READ_RETRIES,
     READ_RETRY_DELAYS_S,
@@ -56,7 +58,8 @@ def reconcile(cycle: Cycle, name: Step = Step.RECONCILE) -> None:
     """Orders, fills, activities, positions and money as the broker has them, and what that means
     for our intents and structures. Run again over an unchanged broker it changes nothing.
 
-    What no order and no activity explains, read several times over a minute, sets the halt.
+    What no order and no activity explains, and legs that are left of a structure and make no whole
+    units, read several times over a minute, set the halt.
 
     name  the step's name in the ledger: a cycle reconciles before it decides and after it sends
     """
@@ -88,8 +91,9 @@ def _pass(cycle: Cycle, this: StepNote, moment: datetime) -> list[Discrepancy]:
                 if one.state is IntentState.NOT_RECEIVED:
                     late.append((one, order))
         traded = {one.structure_id for one in sent}
-        this.row_count += _settle_structures(connection, cycle, theirs, traded, moment)
-        wrong = _audit(connection, cycle, theirs, moment)
+        settled, wrong = _settle_structures(connection, cycle, theirs, traded, moment)
+        this.row_count += settled
+        wrong += _audit(connection, cycle, theirs, moment)
     for one, order in late:
         _withdraw_late(cycle, one, order)
     return wrong
@@ -119,9 +123,9 @@ def _save_books(connection: Connection, cycle: Cycle, theirs: _Books, moment: da
 
 def _settle_structures(
     connection: Connection, cycle: Cycle, theirs: _Books, traded: set[int], moment: datetime
-) -> int:
+) -> tuple[int, list[Discrepancy]]:
     """Structures as their orders have made them, and those whose legs have expired, been assigned
-    or been traded by others; rows written.
+    or been traded by others; rows written, and the legs that are left and make no whole units.
 
     traded  ids of those whose orders may have changed, whatever their state
     """
@@ -130,12 +134,17 @@ def _settle_structures(
     elsewhere = books.traded_elsewhere(connection, cycle.account_id)
     found = structures.read_structures(connection, cycle.account_id, traded)
     parts = structures.read_parts(connection, [structure.id for structure in found])
-    settled = 0
+    settled, apart = 0, []
     for structure in found:
-        by_orders = structure_update(structure, parts[structure.id])
-        change = settled_structure(structure, by_orders, held, known, elsewhere)
+        mine = parts[structure.id]
+        wrong = unmatched(structure, mine)
+        left = legs_left(structure, mine).keys()
+        by_orders = structure_update(structure, mine)
+        change = settled_structure(by_orders, left, not wrong, held, known, elsewhere)
         settled += structures.apply_structure_update(connection, structure.id, change, moment)
-    return settled
+        if change.state in ALIVE and not is_at_work(mine):
+            apart += wrong
+    return settled, apart
 
 
 def _withdraw_late(cycle: Cycle, one: StoredIntent, order: Order) -> None:

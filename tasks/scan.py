@@ -14,11 +14,14 @@ from db import candidates, snapshots, structures
 from db.snapshots import Snapshot
 from domain.candidates import Candidate
 from domain.cycle import Cycle, Step
+from domain.holding import Holdings
 from domain.orders import Leg, Purpose, Side
 from domain.strategies import iron_condor
+from domain.strategies.iron_condor import Exit
 from domain.structures import Structure, StructureState
 from tasks.config import config
 from tasks.context import step, transaction
+from tasks.orders import read_holdings
 
 FOUR_PLACES = Decimal("0.0001")
 
@@ -32,11 +35,13 @@ def scan(cycle: Cycle) -> None:
             this.note = "decided before"
             return
         alive = structures.read_structures(connection, cycle.account_id)
+        holdings = read_holdings(connection, cycle.account_id, alive)
         found: list[Candidate] = []
         for taken in snapshots.read_snapshots(connection, cycle):
             here = [s for s in alive if s.underlying == taken.underlying]
             priced = snapshots.read_priced(connection, taken)
-            found += [*_exits(here, priced, this.now), *_entries(taken, priced, here, this.now)]
+            found += _exits(here, holdings, priced, this.now)
+            found += _entries(taken, priced, here, this.now)
         candidates.replace_candidates(connection, cycle, found)
         this.row_count = len(found)
         this.note = f"{sum(c.is_accepted for c in found)} accepted"
@@ -82,11 +87,18 @@ def _entry(underlying: str, row: pd.Series) -> Candidate:
     )
 
 
-def _exits(alive: list[Structure], priced: pd.DataFrame, now: datetime) -> Iterator[Candidate]:
+def _exits(
+    alive: list[Structure], holdings: Holdings, priced: pd.DataFrame, now: datetime
+) -> Iterator[Candidate]:
     for structure in alive:
         if structure.state is not StructureState.OPEN or structure.strategy != iron_condor.NAME:
             continue
         view = iron_condor.exit_view(structure, priced, now, config().iron_condor)
+        decided: tuple[str, float, float] = (view.rule, view.value, view.threshold)
+        units = holdings.closable(structure, view.legs)
+        if view.is_exit and not units:
+            decided = (Exit.NOT_HELD, units, structure.quantity)
+        rule, value, threshold = decided
         yield Candidate(
             strategy=structure.strategy,
             underlying=structure.underlying,
@@ -97,10 +109,10 @@ def _exits(alive: list[Structure], priced: pd.DataFrame, now: datetime) -> Itera
             width=None,
             price_natural=_money(view.debit_natural),
             price_mid=_money(view.debit_mid),
-            is_accepted=view.is_exit,
-            rule=view.rule,
-            value=_known(view.value),
-            threshold=_known(view.threshold),
+            is_accepted=view.is_exit and units > 0,
+            rule=rule,
+            value=_known(value),
+            threshold=_known(threshold),
         )
 
 

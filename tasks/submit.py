@@ -7,16 +7,19 @@ from datetime import datetime, timedelta
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from sqlalchemy import Connection
 
 from broker.errors import IdTaken, Refused, Unknown
-from db import cycles, intents
+from db import cycles, intents, structures
 from db.intents import Claim, SentPrice, StoredIntent
 from domain.cycle import Cycle, Step
 from domain.execution import gate, limit_at, package_price
-from domain.orders import ENDED, LIVE, UNSETTLED, IntentState, client_order_id
+from domain.holding import closable, legs_left
+from domain.orders import ENDED, LIVE, UNSETTLED, IntentState, Purpose, client_order_id
+from domain.structures import StructureState
 from tasks.config import config
 from tasks.context import broker, listen, log, now, step, transaction
-from tasks.orders import give_up, record, refresh
+from tasks.orders import give_up, record, refresh, settle_unsettled
 from tasks.waiting import wait
 
 #: How often to look in an attempt's time what became of it, should the broker tell nothing.
@@ -56,6 +59,7 @@ def _work(cycle: Cycle, planned: list[StoredIntent], working: list[StoredIntent]
     while planned or working:
         answered = [one for one in planned if _send(cycle, one)]
         sent += len(answered)
+        settle_unsettled(cycle, now())  # what is found is worked on like any other
         working = _watch(cycle, _still_live(cycle, [*working, *answered]))
         ended = [_cancel(cycle, one) for one in working]
         planned, working = _follow_ups(cycle, ended, over), []
@@ -73,6 +77,8 @@ def _send(cycle: Cycle, one: StoredIntent) -> bool:
             why: str = "the market has closed"
         elif isinstance(price, str):
             why = f"its quotes: {price}"
+        elif not _may_go(connection, one):
+            why = "its structure is not there to be closed"
         else:
             per_minute_max = config().limits.orders_per_minute_max
             claim = intents.claim(connection, one, price, clock.now, per_minute_max)
@@ -83,6 +89,18 @@ def _send(cycle: Cycle, one: StoredIntent) -> bool:
         assert isinstance(price, SentPrice)
     _post(cycle, one, price)
     return True
+
+
+def _may_go(connection: Connection, one: StoredIntent) -> bool:
+    """Whether an exit closes what its orders have left its structure, and no other is on its way:
+    one that was given up may have come up since this one was planned. An entry may always go."""
+    if one.intent.purpose is Purpose.OPEN:
+        return True
+    structure = structures.read_structure(connection, one.structure_id)
+    parts = structures.read_parts(connection, [one.structure_id])[one.structure_id]
+    left, units = legs_left(structure, parts), one.intent.quantity
+    is_there = closable(one.intent.legs, units, [left]) == units
+    return is_there and structure.state is StructureState.OPEN
 
 
 def _price(one: StoredIntent, moment: datetime) -> SentPrice | str:

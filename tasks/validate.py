@@ -26,10 +26,9 @@ from domain.orders import (
     lowest_terms,
 )
 from domain.records import Position
-from domain.structures import Structure
 from tasks.config import config
 from tasks.context import log, step, transaction
-from tasks.orders import give_up
+from tasks.orders import give_up, read_holdings
 
 
 @task(cache_policy=NO_CACHE)
@@ -45,11 +44,13 @@ def validate(cycle: Cycle) -> None:
             give_up(connection, stale, IntentState.NOT_SENT, why, this.now)
         book = _book(connection, cycle, this.now)
         alive = {s.id: s for s in structures.read_structures(connection, cycle.account_id)}
+        holdings = read_holdings(connection, cycle.account_id, list(alive.values()))
         mids = snapshots.read_mids(connection, cycle)
         planned = 0
         for candidate_id, candidate in candidates.read_accepted(connection, cycle):
             structure = alive.get(candidate.structure_id or 0)
-            intent = _intent(cycle, candidate, structure, book)
+            held = holdings.closable(structure, candidate.legs) if structure is not None else 0
+            intent = _intent(cycle, candidate, held, book)
             greeks = snapshots.read_greeks(connection, cycle, [leg.symbol for leg in intent.legs])
             added = risk.intent_exposure(intent, greeks)
             verdicts = risk.verdicts(intent, book, config().limits, added, mids)
@@ -67,16 +68,16 @@ def validate(cycle: Cycle) -> None:
         this.note = f"{planned} planned"
 
 
-def _intent(
-    cycle: Cycle, candidate: Candidate, structure: Structure | None, book: risk.Book
-) -> OrderIntent:
-    """The order that a candidate becomes: entries as large as the limits allow, exits whole."""
+def _intent(cycle: Cycle, candidate: Candidate, held: int, book: risk.Book) -> OrderIntent:
+    """The order that a candidate becomes: entries as large as the limits allow, exits whole.
+
+    held  units that an exit may close
+    """
     if candidate.price_natural is None:
         raise ValueError(f"an accepted {candidate.strategy} of {candidate.underlying} has no price")
     limit = on_tick(candidate.legs, candidate.price_natural)
     if candidate.purpose is Purpose.CLOSE:
-        assert structure is not None
-        quantity, loss = structure.quantity, Decimal(0)
+        quantity, loss = held, Decimal(0)
     else:
         one = loss_usd_one(candidate, limit)
         quantity = risk.largest_quantity(one, book.equity, config().limits)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from chaos.process import Process
+from simulator.book import Order
 
 if TYPE_CHECKING:
     from chaos.oracle import Oracle
 
 Found = Iterator[tuple[str, str]]
 AUDIT = "the books disagree"
+OF_STRUCTURE = " of structure "
 #: Of these the broker itself says less than it knows, for longer than an audit waits.
 UNEXPLAINED = frozenset({"unexplained", "assignment"})
 
@@ -49,10 +51,31 @@ class Alarms:
                 yield "G7", f"{symbol} was booked without a reason and nothing was halted"
 
     def judge(self) -> Found:
-        """An alarm where the broker's books always added up."""
+        """An alarm where the broker's books always added up, or none where an order left legs."""
         plan = self._oracle.day.plan
         if plan.scene.is_split or UNEXPLAINED & {fault.kind for fault in plan.faults}:
             return
+        apart = [order for order in self._oracle.day.exchange.book.orders.values() if _apart(order)]
         for (reason,) in self._oracle.rows("SELECT reason FROM halts"):
-            if reason.startswith(AUDIT):
+            is_about_legs = all(OF_STRUCTURE in subject for subject in reason.split("; "))
+            if reason.startswith(AUDIT) and not (apart and is_about_legs):
                 yield "G7", f"a false alarm: {reason}"
+        for order in apart:
+            yield from self._untold(order)
+
+    def _untold(self, order: Order) -> Found:
+        """Legs that an entry has left alone are held still, and nobody was told."""
+        for symbol in _apart(order):
+            if order.legs[0].closes or symbol not in self._oracle.day.exchange.book.positions:
+                continue
+            told = self._oracle.rows(
+                "SELECT 1 FROM discrepancies WHERE subject LIKE %s", f"{symbol}{OF_STRUCTURE}%"
+            )
+            if not told:
+                yield "G7", f"{symbol} of {order.client_order_id} is held alone, and nobody told"
+
+
+def _apart(order: Order) -> list[str]:
+    """Legs of an order at its end that have more filled than another leg of it."""
+    units = {leg.symbol: leg.filled_qty / (leg.ratio or 1) for leg in order.legs}
+    return [] if order.is_open else [s for s, n in units.items() if n > min(units.values())]

@@ -45,6 +45,7 @@ class Exit(StrEnum):
     LOSS = "loss"  # closed: buying it back costs a multiple of the credit
     PROFIT = "profit"  # closed: most of the credit is earned
     HOLD = "hold"  # kept: none of the above
+    NOT_HELD = "not_held"  # kept though it should be closed: not a whole unit is there to close
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -243,9 +243,64 @@ def test_a_trade_that_is_corrected_ends_with_equal_books_and_no_alarm(pipeline, 
     assert statuses == {"executed", "correct"}
 
 
-def test_a_trade_that_is_taken_back_ends_with_equal_books_and_no_alarm(pipeline, simulator):
+def open_with_a_leg_taken_back(pipeline, simulator):
+    """A condor one of whose legs is taken back; the symbol."""
     simulator.exchange.faults.arm(Fault(kind=FaultKind.TRADE_BUSTED))
     pipeline.run_cycle(TEN)
-    assert_changed_trade_is_booked(pipeline, simulator, FaultKind.TRADE_BUSTED)
-    statuses = {row["status"] for row in pipeline.rows("SELECT status FROM fills")}
-    assert statuses == {"executed", "canceled"}
+    assert simulator.exchange.faults.fired[FaultKind.TRADE_BUSTED] == 1
+    return one(pipeline, "SELECT symbol FROM fills WHERE status = 'canceled'")["symbol"]
+
+
+def test_a_leg_that_is_taken_back_leaves_an_open_structure_and_an_alarm(pipeline, simulator):
+    gone = open_with_a_leg_taken_back(pipeline, simulator)
+    pipeline.edit("strategies.toml", days_to_expiry_exit="50")  # it would be closed
+    for slot in (HALF_PAST, ELEVEN):
+        pipeline.run_cycle(slot)
+        assert_books_equal(pipeline)
+        assert one(pipeline, "SELECT state FROM structures") == {"state": "open"}
+    book = simulator.exchange.book
+    assert len(book.orders) == 1  # nothing is mended, and nothing opened beside it
+    assert gone not in book.positions
+    assert standing(pipeline) == [
+        {"subject": f"{name} of structure 1", "expected": 0, "found": book.positions[name].qty}
+        for name in sorted(book.positions)
+    ]
+    halt = one(pipeline, "SELECT reason FROM halts WHERE cleared_at IS NULL")["reason"]
+    assert halt.startswith("the books disagree: ")
+    exits = pipeline.rows("SELECT rule, value FROM candidates WHERE purpose = 'close'")
+    assert exits == [{"rule": "not_held", "value": 0}] * 2
+
+
+def test_legs_that_were_left_alone_and_are_closed_by_hand_are_an_alarm_no_more(pipeline, simulator):
+    open_with_a_leg_taken_back(pipeline, simulator)
+    pipeline.run_cycle(HALF_PAST)
+    book = simulator.exchange.book
+    for number, held in enumerate(sorted(book.positions.values(), key=lambda p: p.qty)):
+        away = {"symbol": held.symbol, "qty": str(abs(held.qty)), "type": "market",
+                "side": "sell" if held.qty > 0 else "buy", "time_in_force": "day",
+                "client_order_id": f"by-hand-{number}"}  # fmt: skip
+        by_hand(simulator, "/sim/orders", away)
+    pipeline.run_cycle(ELEVEN)
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "closed"}
+    assert standing(pipeline) == []
+    assert len(pipeline.rows("SELECT 1 FROM halts WHERE cleared_at IS NULL")) == 1
+
+
+def test_a_leg_that_was_closed_in_part_by_hand_is_closed_for_what_is_left(pipeline, simulator):
+    pipeline.run_cycle(TEN)
+    whole = one(pipeline, "SELECT quantity FROM structures")["quantity"]
+    short = min(simulator.exchange.book.positions.values(), key=lambda p: p.qty)
+    back = {"symbol": short.symbol, "qty": "2", "side": "buy", "type": "market",
+            "time_in_force": "day", "client_order_id": "by-hand"}  # fmt: skip
+    by_hand(simulator, "/sim/orders", back)
+    pipeline.edit("strategies.toml", days_to_expiry_exit="50")
+    for slot in (HALF_PAST, ELEVEN):
+        pipeline.run_cycle(slot)
+    exit_ = one(pipeline, "SELECT quantity, state FROM intents WHERE purpose = 'close'")
+    assert exit_ == {"quantity": whole - 2, "state": "filled"}
+    assert one(pipeline, "SELECT state, quantity FROM structures WHERE id = 1") == {
+        "state": "open",
+        "quantity": 2,
+    }
+    assert_books_equal(pipeline)
+    assert_no_alarm(pipeline)

@@ -25,6 +25,7 @@ trading_flow = importlib.import_module("flows.trading_cycle")
 
 TEN = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 HALF_PAST = TEN + timedelta(minutes=30)
+ELEVEN = TEN + timedelta(hours=1)
 STEPS = ("reconcile", "snapshot", "greeks", "scan", "validate", "submit", "report")
 CALLS = 8  # reconcile runs twice
 
@@ -527,6 +528,96 @@ def test_a_closing_order_that_was_lost_leaves_the_structure_open_to_be_closed_ag
     states = pipeline.rows("SELECT state FROM intents WHERE purpose = 'close' ORDER BY planned_at")
     assert [row["state"] for row in states] == ["not_received", "filled"]
     assert one(pipeline, "SELECT state FROM structures WHERE id = 1") == {"state": "closed"}
+    assert_books_equal(pipeline)
+
+
+@pytest.fixture
+def lost_exit(pipeline, simulator):
+    """A condor whose exit was lost and given up: what was asked for, to be placed later."""
+    exchange = simulator.exchange
+    pipeline.run_cycle(TEN)
+    pipeline.edit("strategies.toml", days_to_expiry_exit="50")
+    place, bodies = exchange.place, []
+
+    def lose(body):
+        bodies.append(body)
+        raise a_fault()
+
+    exchange.place = lose
+    pipeline.run_cycle(HALF_PAST)
+    exchange.place = place
+    return bodies[0]
+
+
+def fill_at_any_price(simulator, body):
+    simulator.exchange.place(body | {"limit_price": Decimal(50)})
+    simulator.exchange.route()
+
+
+def closings(pipeline):
+    query = "SELECT state FROM intents WHERE purpose = 'close' ORDER BY planned_at"
+    return [row["state"] for row in pipeline.rows(query)]
+
+
+def test_an_exit_that_fills_unseen_is_not_followed_by_another(pipeline, simulator, lost_exit):
+    exchange, hidden = simulator.exchange, {"late": True}
+    shown, exchange.book.orders = exchange.book.orders, HiddenOrders(hidden)
+    exchange.book.orders.update(shown)
+    fill_at_any_price(simulator, lost_exit)
+    assert exchange.book.positions == {}
+    pipeline.run_cycle(ELEVEN)
+    assert closings(pipeline) == ["not_received"]
+    turned_down = one(
+        pipeline,
+        "SELECT rule, value FROM candidates WHERE purpose = 'close' ORDER BY id DESC LIMIT 1",
+    )
+    assert turned_down == {"rule": "not_held", "value": 0}
+    hidden.clear()
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    pipeline.run_cycle(ELEVEN + timedelta(minutes=30))
+    assert closings(pipeline) == ["filled"]
+    assert one(pipeline, "SELECT state FROM structures WHERE id = 1") == {"state": "closed"}
+    assert_books_equal(pipeline)
+
+
+def test_an_exit_that_was_planned_is_not_sent_beside_one_that_comes_up(
+    pipeline, simulator, lost_exit, monkeypatch
+):
+    exchange = simulator.exchange
+    with crash_at_call(monkeypatch, 5), pytest.raises(Crash):
+        pipeline.run_cycle(ELEVEN)
+    assert closings(pipeline) == ["not_received", "planned"]
+    exchange.quote = lambda symbol: None  # no order meets an offer
+    exchange.place(lost_exit)
+    before = len(exchange.book.orders)
+    pipeline.run_cycle(ELEVEN)
+    assert len(exchange.book.orders) == before
+    assert closings(pipeline) == ["canceled", "not_sent"]
+    why = one(pipeline, "SELECT detail FROM intents WHERE state = 'not_sent'")
+    assert why == {"detail": "its structure is not there to be closed"}
+    assert exchange.book.working == {}
+
+
+def test_what_two_exits_closed_too_much_is_open_and_raises_the_alarm(
+    pipeline, simulator, lost_exit
+):
+    """A broker that takes both: the late one opens what nobody decided on."""
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    pipeline.run_cycle(ELEVEN)
+    assert closings(pipeline) == ["not_received", "filled"]
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "closed"}
+    legs = [leg | {"position_intent": f"{leg['side']}_to_open"} for leg in lost_exit["legs"]]
+    fill_at_any_price(simulator, lost_exit | {"legs": legs})
+    excess = {p.symbol: p.qty for p in simulator.exchange.book.positions.values()}
+    assert len(excess) == 4
+    pipeline.run_cycle(ELEVEN + timedelta(minutes=30))
+    assert closings(pipeline) == ["filled", "filled"]
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "open"}
+    told = pipeline.rows("SELECT subject, expected, found FROM discrepancies")
+    assert {row["subject"]: (row["expected"], row["found"]) for row in told} == {
+        f"{symbol} of structure 1": (0, quantity) for symbol, quantity in excess.items()
+    }
+    assert len(pipeline.rows("SELECT 1 FROM halts WHERE cleared_at IS NULL")) == 1
     assert_books_equal(pipeline)
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import pytest
 
+from broker.client import Broker
 from simulator.faults import Fault, FaultKind
 
 trading_flow = importlib.import_module("flows.trading_cycle")
@@ -189,17 +190,77 @@ def test_an_order_that_others_end_is_not_followed_by_another(walking, simulator,
     assert_books_equal(walking)
 
 
-def test_a_walk_stops_at_an_answer_that_is_unknown(walking, simulator, asked):
+def states_of(pipeline, attempt):
+    told = pipeline.rows(
+        "SELECT e.state FROM intent_events e JOIN intents USING (client_order_id)"
+        " WHERE attempt = :attempt ORDER BY e.id",
+        attempt=attempt,
+    )
+    return [row["state"] for row in told]
+
+
+def test_an_order_that_was_found_after_its_answer_was_lost_is_worked_like_any_other(
+    walking, simulator, asked
+):
     never_fill(simulator)
     lost = Fault(kind=FaultKind.ERROR_AFTER, method="POST", path="/v2/orders", skip=1)
     simulator.exchange.faults.arm(lost)
     walking.run_cycle(TEN)
-    assert len(asked) == 2
-    told = walking.rows(
-        "SELECT e.state FROM intent_events e JOIN intents USING (client_order_id)"
-        " WHERE attempt = 2 ORDER BY e.id"
-    )
-    assert [row["state"] for row in told][:4] == ["planned", "sending", "unknown", "working"]
+    assert states_of(walking, 2) == ["planned", "sending", "unknown", "working", "canceled"]
+    assert [row["state"] for row in intents_of(walking)] == ["canceled"] * 4
+    assert all(working == [] for _, _, working in asked)
+    assert len({body["client_order_id"] for _, body, _ in asked}) == len(asked) == 4
+    assert_books_equal(walking)
+
+
+def test_an_order_that_was_found_after_the_deadline_is_withdrawn_in_its_own_slot(
+    walking, simulator, asked
+):
+    never_fill(simulator)
+    walking.edit("execution.toml", deadline_s="1")
+    lost = Fault(kind=FaultKind.ERROR_AFTER, method="POST", path="/v2/orders")
+    simulator.exchange.faults.arm(lost)
+    walking.run_cycle(TEN)
+    assert len(asked) == 1
+    assert states_of(walking, 1)[-2:] == ["working", "canceled"]
+    assert simulator.exchange.book.working == {}
+
+
+def test_a_walk_stops_at_an_order_that_was_never_received(walking, simulator, asked):
+    never_fill(simulator)
+    lost = Fault(kind=FaultKind.ERROR_BEFORE, method="POST", path="/v2/orders", skip=1)
+    simulator.exchange.faults.arm(lost)
+    walking.run_cycle(TEN)
+    assert [row["state"] for row in intents_of(walking)] == ["canceled", "not_received"]
+    assert len(asked) == 1
+
+
+def test_an_order_of_a_run_that_died_is_worked_on_by_the_next_run_of_its_slot(
+    walking, simulator, asked, monkeypatch
+):
+    """It is found by the look-ups before anything is decided, and then it is like any other."""
+    never_fill(simulator)
+
+    class Death(BaseException):
+        pass
+
+    real, sent = Broker.submit, []
+
+    def submit(broker, intent, limit):
+        sent.append(intent.client_order_id)
+        order = real(broker, intent, limit)
+        if len(sent) == 1:
+            raise Death
+        return order
+
+    monkeypatch.setattr(Broker, "submit", submit)
+    with pytest.raises(Death):
+        walking.run_cycle(TEN)
+    assert walking.run_cycle(TEN) is None
+    assert [row["state"] for row in intents_of(walking)] == ["canceled"] * 4
+    assert len(set(sent)) == len(sent) == 4
+    assert simulator.exchange.book.working == {}
+    assert_books_equal(walking)
 
 
 def test_no_attempt_begins_after_the_deadline(walking, simulator, asked):
@@ -267,6 +328,17 @@ def test_an_entry_is_not_sent_and_says_why_when(what, walking, simulator, monkey
     assert intent == {"state": "not_sent", "detail": f"its quotes: {word}", "sent_at": None}
     assert one(walking, "SELECT state FROM structures") == {"state": "failed"}
     assert asked == []
+
+
+def test_a_halt_of_the_underlying_is_known_by_the_age_of_its_quotes(walking, simulator, asked):
+    """The broker says it nowhere else that can be read."""
+    simulator.advance(TEN)
+    halt = Fault(kind=FaultKind.HALT, symbol="AAPL", at=simulator.exchange.now)
+    simulator.exchange.faults.arm(halt)
+    walking.run_cycle(TEN + timedelta(minutes=35))
+    assert asked == []
+    rules = walking.rows("SELECT DISTINCT rule FROM candidates WHERE rule = 'quote_age'")
+    assert rules == [{"rule": "quote_age"}]
 
 
 def test_an_entry_whose_quotes_have_become_too_wide_is_not_sent(

@@ -9,8 +9,9 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.orders import ENDED, MOVES, UNSETTLED, IntentState, Purpose
-from domain.reconcile import Part, intent_move, structure_update
+from domain.holding import Part, closable, legs_left, unmatched
+from domain.orders import ENDED, MOVES, UNSETTLED, IntentState, Leg, Purpose, Side
+from domain.reconcile import intent_move, structure_update
 from domain.records import Order
 from domain.structures import ALIVE, Structure, StructureState
 
@@ -153,3 +154,46 @@ def test_a_structure_that_was_brought_up_to_date_stays_as_it_is(life):
         return
     now = replace(STRUCTURE, state=first.state, quantity=first.quantity)
     assert structure_update(now, parts) == first
+
+
+PAIR = replace(
+    STRUCTURE,
+    legs=(
+        Leg(symbol="LONG", side=Side.BUY, ratio=1),
+        Leg(symbol="SHORT", side=Side.SELL, ratio=1),
+    ),
+)
+ended_parts = st.builds(
+    Part,
+    purpose=st.sampled_from(Purpose),
+    state=st.sampled_from(ENDED),
+    filled_quantity=st.integers(0, QUANTITY),
+    price=prices,
+    legs=st.fixed_dictionaries(
+        {}, optional={name: st.integers(0, QUANTITY) for name in ("LONG", "SHORT")}
+    ),
+)
+
+
+@given(st.lists(ended_parts, max_size=5))
+def test_a_structure_is_over_only_when_nothing_is_left_that_its_units_do_not_explain(parts):
+    found = structure_update(PAIR, parts)
+    assert found.state in (StructureState.OPEN, StructureState.CLOSED, StructureState.FAILED)
+    if unmatched(PAIR, parts):
+        assert found.state is StructureState.OPEN
+        assert found.realized_usd is None
+    elif found.state is not StructureState.OPEN:
+        assert "SHORT" not in legs_left(PAIR, parts) or any(
+            "SHORT" not in part.legs for part in parts if part.legs
+        )
+
+
+@given(st.lists(ended_parts, max_size=5), st.integers(1, QUANTITY))
+def test_an_exit_never_turns_what_is_left_of_a_leg_round(parts, units):
+    left = legs_left(PAIR, parts)
+    legs = [leg.reversed() for leg in PAIR.legs]
+    closed = closable(legs, units, [left])
+    assert 0 <= closed <= units
+    if closed:
+        assert left["LONG"] >= closed
+        assert left["SHORT"] <= -closed

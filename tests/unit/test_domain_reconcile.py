@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
+from domain.holding import Part
 from domain.orders import ENDED, LIVE, MOVES, UNSETTLED, IntentState, Leg, Purpose, Side
 from domain.reconcile import (
     IntentMove,
-    Part,
     StructureUpdate,
     intent_move,
     order_state,

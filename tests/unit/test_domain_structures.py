@@ -7,8 +7,9 @@ from decimal import Decimal
 import pytest
 
 from domain.candidates import Candidate, loss_usd_one
+from domain.holding import Holdings, Part, legs_left, unmatched
 from domain.orders import IntentState, Leg, Purpose, Side
-from domain.reconcile import Part, settled_structure, structure_update
+from domain.reconcile import settled_structure, structure_update
 from domain.records import Activity
 from domain.structures import ALIVE, Structure, StructureState, realized_usd
 
@@ -64,7 +65,7 @@ EXPIRED = [activity("OPEXP", SHORT), activity("OPEXP", LONG)]
 
 
 def settled(held=(), activities=(), elsewhere=(), by_orders=HELD):
-    return settled_structure(STRUCTURE, by_orders, set(held), activities, set(elsewhere))
+    return settled_structure(by_orders, {LONG, SHORT}, True, set(held), activities, set(elsewhere))
 
 
 def test_a_structure_that_expired_worthless_keeps_its_credit():
@@ -174,3 +175,111 @@ def test_one_unit_can_lose_its_width_less_the_credit():
     assert loss_usd_one(candidate(Decimal(2)), Decimal("-3.00")) == 0
     with pytest.raises(ValueError, match="iron_condor SPY has no width"):
         loss_usd_one(candidate(None), Decimal("-3.00"))
+
+
+# Legs that make no whole units
+
+
+def leg_fills(purpose, state, filled, price, **legs):
+    return replace(
+        part(purpose, state, filled, price), legs={LONG: legs["long"], SHORT: legs["short"]}
+    )
+
+
+def apart(parts):
+    return {each.subject: (each.expected, each.found) for each in unmatched(STRUCTURE, parts)}
+
+
+def test_a_leg_whose_trade_was_taken_back_leaves_the_other_held_and_the_structure_open():
+    parts = [leg_fills(Purpose.OPEN, "filled", 0, None, long=0, short=5)]
+    found = structure_update(STRUCTURE, parts)
+    assert (found.state, found.quantity) == (StructureState.OPEN, 5)
+    assert legs_left(STRUCTURE, parts) == {SHORT: -5}
+    assert apart(parts) == {f"{SHORT} of structure 1": (0, -5)}
+    # The broker may leave the order as it was.
+    kept = [leg_fills(Purpose.OPEN, "filled", 5, "-3.00", long=0, short=5)]
+    assert structure_update(STRUCTURE, kept).state is StructureState.OPEN
+    assert apart(kept) == {f"{LONG} of structure 1": (5, 0)}
+
+
+def test_a_trade_of_an_exit_that_was_taken_back_leaves_its_leg_held():
+    entered = leg_fills(Purpose.OPEN, "filled", 5, "-3.00", long=5, short=5)
+    parts = [entered, leg_fills(Purpose.CLOSE, "filled", 3, "1.20", long=5, short=3)]
+    found = structure_update(STRUCTURE, parts)
+    assert (found.state, found.quantity, found.realized_usd) == (StructureState.OPEN, 2, None)
+    assert legs_left(STRUCTURE, parts) == {SHORT: -2}
+    assert apart(parts) == {f"{LONG} of structure 1": (2, 0)}
+
+
+def test_more_closed_than_was_opened_is_open_and_told():
+    """An exit that was given up fills beside the one that followed it."""
+    parts = [entry("filled", 5, "-3.00"), leave("filled", 5, "1.20"), leave("canceled", 2, "1.20")]
+    found = structure_update(STRUCTURE, parts)
+    assert (found.state, found.quantity, found.realized_usd) == (StructureState.OPEN, 5, None)
+    assert legs_left(STRUCTURE, parts) == {LONG: -2, SHORT: 2}
+    assert apart(parts) == {
+        f"{LONG} of structure 1": (0, -2),
+        f"{SHORT} of structure 1": (0, 2),
+    }
+
+
+def test_a_long_leg_that_an_exit_left_to_expire_is_no_matter():
+    entered = leg_fills(Purpose.OPEN, "filled", 5, "-3.00", long=5, short=5)
+    parts = [entered, replace(leave("filled", 5, "1.20"), legs={SHORT: 5})]
+    assert structure_update(STRUCTURE, parts).state is StructureState.CLOSED
+    assert apart(parts) == {}
+
+
+def test_what_is_left_of_a_broken_structure_ends_with_the_legs_that_are_held():
+    broken = structure_update(
+        STRUCTURE, [leg_fills(Purpose.OPEN, "filled", 0, None, long=0, short=5)]
+    )
+    kept = settled_structure(broken, {SHORT}, False, {SHORT}, [], set())
+    assert kept == broken
+    by_hand = settled_structure(broken, {SHORT}, False, set(), [], {SHORT})
+    assert by_hand.state is StructureState.CLOSED
+    lapsed = settled_structure(broken, {SHORT}, False, set(), [activity("OPEXP", SHORT)], set())
+    assert (lapsed.state, lapsed.realized_usd) == (StructureState.EXPIRED, None)
+    nothing = settled_structure(broken, set(), False, set(), EXPIRED, set())
+    assert nothing.state is StructureState.CLOSED
+
+
+# What an exit may close
+
+EXIT = tuple(leg.reversed() for leg in STRUCTURE.legs)
+
+
+def may_close(account, structures=None, legs=EXIT):
+    holdings = Holdings(
+        account={name: Decimal(quantity) for name, quantity in account.items()},
+        structures={1: {LONG: 5, SHORT: -5}, **(structures or {})},
+    )
+    return holdings.closable(STRUCTURE, legs)
+
+
+@pytest.mark.parametrize(
+    ("account", "units"),
+    [
+        ({LONG: 5, SHORT: -5}, 5),
+        ({LONG: 9, SHORT: -7}, 5),  # more is held: not this structure's
+        ({LONG: 5, SHORT: -3}, 3),  # two were assigned, or bought back by hand
+        ({LONG: 5}, 0),
+        ({LONG: 5, SHORT: 5}, 0),
+        ({}, 0),  # an exit that was given up has filled, and no list shows it yet
+    ],
+)
+def test_an_exit_is_for_no_more_than_the_account_holds(account, units):
+    assert may_close(account) == units
+
+
+def test_an_exit_is_for_no_more_than_is_left_besides_other_structures():
+    twin = {2: {LONG: 5, SHORT: -5}}
+    assert may_close({LONG: 10, SHORT: -10}, twin) == 5
+    assert may_close({LONG: 5, SHORT: -5}, twin) == 0
+    assert may_close({LONG: 10, SHORT: 0}, {2: {SHORT: 5, LONG: 5}}) == 5  # they meet in one leg
+
+
+def test_an_exit_is_for_no_more_than_its_own_orders_have_left():
+    assert may_close({LONG: 9, SHORT: -9}, {1: {SHORT: -5}}) == 0
+    assert may_close({LONG: 9, SHORT: -9}, {1: {SHORT: 5, LONG: -5}}) == 0  # closed too much
+    assert may_close({SHORT: -9}, {1: {SHORT: -5}}, EXIT[1:]) == 5  # the other leg is left out

@@ -705,6 +705,25 @@ def test_a_busted_fill_never_was():
         broker.bust_fill(broker.book.activities[0].id)
 
 
+def test_a_package_that_lost_one_of_its_trades_works_on_no_more():
+    market = Table(listed={LC590.symbol: LC590, LC610.symbol: LC610})
+    broker = broker_of(market=market, switches=replace(QUIET, partial_share=1.0))
+    legs = [
+        {"symbol": LC590.symbol, "ratio_qty": 1, "position_intent": "buy_to_open"},
+        {"symbol": LC610.symbol, "ratio_qty": 1, "position_intent": "sell_to_open"},
+    ]
+    order = broker.place(
+        {"order_class": "mleg", "qty": 2, "type": "market", "time_in_force": "day", "legs": legs}
+    )
+    broker.route()
+    assert order.filled_qty == 1
+    broker.bust_fill(broker.book.activities[0].id)
+    assert (order.status, order.filled_qty) == ("canceled", 0)
+    assert [leg.filled_qty for leg in order.legs] == [0, 1]
+    broker.advance(at(15, 20))
+    assert len(broker.book.activities) == 2
+
+
 def test_a_fill_of_a_contract_that_has_ended_is_corrected_but_not_busted():
     broker = broker_of(market=Table(listed={C590.symbol: C590}))
     send(broker, C590.symbol, "buy")

@@ -132,10 +132,14 @@ def held_by(held, cash, stock, spot):
 def test_what_a_sell_out_keeps_is_exercised_at_the_same_prices(held, cash, stock, spot):
     broker = held_by(held, cash, stock, spot)
     broker.advance(at(15, 46))
+    held_on = [p for p in broker.book.positions.values() if p.contract]
+    # A long that a short one stands on cannot be sold alone: it may lapse for want of cash.
+    stood_on = {(p.contract.underlying, p.contract.right) for p in held_on if p.qty < 0}
     kept = {
         p.symbol
-        for p in broker.book.positions.values()
-        if p.contract and p.qty > 0 and p.contract.last_day == FRIDAY
+        for p in held_on
+        if p.qty > 0 and p.contract.last_day == FRIDAY
+        and (p.contract.underlying, p.contract.right) not in stood_on
         and p.contract.intrinsic(broker.market.spot(p.contract.underlying, broker.now)[1]) > 0
     }  # fmt: skip
     rows = night(broker)
