@@ -13,6 +13,7 @@ PACKAGES = tuple(
     for day in (1127, 1204, 1211, 1218, 1224)
 )
 STATES = {"pending_new": "accepted", "new": "working", "partially_filled": "working"}
+Lapse = tuple[bool, bool, bool]
 LIVE = ("sending", "unknown", "accepted", "working")
 
 
@@ -93,7 +94,7 @@ class BooksModel:
 
     # What becomes of a package
 
-    def expire(self, package: int, lapse: tuple[bool, bool, bool]) -> None:
+    def expire(self, package: int, lapse: Lapse) -> None:
         """Each leg worthless or exercised; an exercise and its shares are two rows of one id.
 
         lapse  of each leg, and whether the quantity of what lapses is told with its sign

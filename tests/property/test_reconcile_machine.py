@@ -22,8 +22,7 @@ from domain.orders import IntentState, OrderIntent, Purpose
 from domain.records import Activity, Fill, Quote
 from tasks import context, orders, reconcile
 from tasks import settings as task_settings
-from tasks.waiting import pass_time_by
-from tests.property.books_model import PACKAGES, BooksModel, Held, intent_of
+from tests.property.books_model import PACKAGES, BooksModel, Held, Lapse, intent_of
 from tests.property.broker_model import CASH, START, ModelBroker
 
 DAYS_MAX = timedelta(days=3, hours=12)  # rows older than four days are not read again
@@ -36,6 +35,7 @@ picks = st.integers(0, 10**6)
 fates = st.sampled_from(["answered", "answered", "silent", "lost"])
 cents = st.integers(1, 500).map(lambda n: Decimal(n) / 100)
 amounts = st.integers(-5000, 5000).filter(bool).map(lambda n: Decimal(n) / 100)
+lapses = st.tuples(st.booleans(), st.booleans(), st.booleans())
 a_package = st.integers(0, len(PACKAGES) - 1)
 
 
@@ -106,9 +106,8 @@ class BooksLife(RuleBasedStateMachine):
                 self.books.unanswered[name] = "unknown"
 
     def candidate(self, session: Connection, intent: OrderIntent, held_id: int | None) -> int:
-        values = {"cycle_id": self.cycle.id, "strategy": "iron_condor", "is_accepted": True,
-                  "underlying": intent.underlying, "purpose": intent.purpose,
-                  "structure_id": held_id}  # fmt: skip
+        values = {"cycle_id": self.cycle.id, "is_accepted": True, "structure_id": held_id}
+        values |= {name: getattr(intent, name) for name in ("strategy", "underlying", "purpose")}
         table = metadata.tables["candidates"]
         inserted = session.execute(table.insert().values(values).returning(table.c.id))
         return int(inserted.scalar_one())
@@ -143,9 +142,11 @@ class BooksLife(RuleBasedStateMachine):
         elif status != "new" or placed.history[-1].status == "pending_new":
             self.broker.tell(placed, status)
 
-    @rule(number=picks)
-    def an_entry_arrives_late(self, number: int) -> None:
+    @rule(number=picks, is_given_up=st.booleans())
+    def an_entry_arrives_late(self, number: int, is_given_up: bool) -> None:
         """Also after it was given up as never received."""
+        if is_given_up:
+            self.a_whole_reconcile(0)
         if found := self.books.lost():
             name, held = found[number % len(found)]
             self.broker.place(name, PACKAGES[held.package], held.quantity)
@@ -176,10 +177,8 @@ class BooksLife(RuleBasedStateMachine):
         self.count += 1
         self.broker.note("FEE", f"fee-{self.count}", None, 0, -cost)
 
-    @rule(number=picks, lapse=st.tuples(*[st.booleans()] * 3), is_listed=st.booleans())
-    def a_package_expires(
-        self, number: int, lapse: tuple[bool, bool, bool], is_listed: bool
-    ) -> None:
+    @rule(number=picks, lapse=lapses, is_listed=st.booleans())
+    def a_package_expires(self, number: int, lapse: Lapse, is_listed: bool) -> None:
         """Each leg worthless or exercised; the rows come at once or later."""
         if found := self.books.in_hand():
             self.books.expire(found[number % len(found)], lapse)
@@ -189,8 +188,7 @@ class BooksLife(RuleBasedStateMachine):
 
     @rule(number=picks, price=cents)
     def a_person_trades_a_package_away(self, number: int, price: Decimal) -> None:
-        found = [package for package in self.books.in_hand() if not self.books.working(package)]
-        if found:
+        if found := [n for n in self.books.in_hand() if not self.books.working(n)]:
             self.books.trade_away(found[number % len(found)], price)
 
     @rule(subject=st.sampled_from([CASH, "TSLA", "SPY"]), amount=amounts)
@@ -256,10 +254,8 @@ class BooksLife(RuleBasedStateMachine):
         self.every_intent_stands_where_its_order_does_and_never_lost_a_fill()
         for held in self.books.held.values():
             self.books.follow(held)
-        found = self.rows("SELECT id, state, quantity FROM structures")
-        assert {row[0]: row[1:] for row in found} == {
-            key: (held.state, held.quantity) for key, held in self.books.held.items()
-        }
+        known = [(key, held.state, held.quantity) for key, held in self.books.held.items()]
+        assert self.rows("SELECT id, state, quantity FROM structures ORDER BY id") == known
         assert self.broker.asked == self.books.to_withdraw()
 
     def every_order_fill_and_activity_is_there_once_as_it_was_told_last(self) -> None:
@@ -277,9 +273,8 @@ class BooksLife(RuleBasedStateMachine):
         assert marked == [(self.broker.account().cash,)]
 
     def same(self, table: str, columns: str, theirs: Sequence[object]) -> None:
-        names = columns.split()
-        ours = self.rows(f"SELECT {', '.join(names)} FROM {table}")
-        expected = [tuple(getattr(each, name) for name in names) for each in theirs]
+        ours = self.rows(f"SELECT {columns.replace(' ', ', ')} FROM {table}")
+        expected = [tuple(getattr(each, name) for name in columns.split()) for each in theirs]
         assert sorted(ours, key=str) == sorted(expected, key=str)
 
     def every_intent_stands_where_its_order_does_and_never_lost_a_fill(self) -> None:
@@ -297,9 +292,9 @@ def test_the_books_keep_their_promises_whatever_the_broker_lists(
     task_settings.settings.cache_clear()
     for module in (context, orders, reconcile):
         monkeypatch.setattr(module, "broker", lambda: BooksLife.broker)
+    for module in (orders, reconcile):
+        monkeypatch.setattr(module, "wait", lambda seconds: BooksLife.broker.wait(seconds))
     monkeypatch.setattr(BooksLife, "url", database_url)
-    before = pass_time_by(lambda seconds: BooksLife.broker.wait(seconds))
     how = settings(max_examples=35, stateful_step_count=50)
     stateful.run_state_machine_as_test(BooksLife, settings=how)
-    pass_time_by(before)
     task_settings.settings.cache_clear()
