@@ -67,10 +67,12 @@ def plan_of(seed: int, *, with_faults: bool = True) -> Plan:
         is_near=is_near,
         is_split=not is_near and chance.random() < 0.2,
     )
+    is_closing = not is_near and chance.random() < 0.5
     switches = _switches(chance)
-    settings = _settings(chance, is_near=is_near, is_night=is_night)
+    settings = _settings(chance, is_near=is_near, is_night=is_night, is_closing=is_closing)
     slots = _slots(chance, day)
-    faults = _faults(chance, len(slots), is_night=is_night) if with_faults else ()
+    busy = min(1, len(slots) - 1) if is_closing and chance.random() < 0.7 else 0
+    faults = _faults(chance, len(slots), busy, is_night=is_night) if with_faults else ()
     return Plan(
         seed=seed,
         scene=scene,
@@ -102,9 +104,12 @@ def _switches(chance: Random) -> Switches:
     )
 
 
-def _settings(chance: Random, *, is_near: bool, is_night: bool) -> tuple[tuple[str, str, str], ...]:
+def _settings(
+    chance: Random, *, is_near: bool, is_night: bool, is_closing: bool
+) -> tuple[tuple[str, str, str], ...]:
     """File, name and value; what is not named stays as config/ has it. Strategies that trade often
-    and limits that bind now and then. What is opened before a night is held into it."""
+    and limits that bind now and then. What is opened before a night is held into it; on a closing
+    day everything held is closed at the next slot, which opens something else beside it."""
     strategy = {
         "short_delta_min": "0.05",
         "short_delta_target": chance.choice(["0.20", "0.30"]),
@@ -124,8 +129,8 @@ def _settings(chance: Random, *, is_near: bool, is_night: bool) -> tuple[tuple[s
         if is_night:
             held = {"profit_share_exit": "0.99", "loss_credit_multiple_exit": "50"}
             strategy |= {**held, "days_to_expiry_target": "0", "slippage_share_max": "0.6"}
-    elif chance.random() < 0.4:  # everything held is closed at the next slot
-        strategy["days_to_expiry_exit"] = "60"
+    elif is_closing:
+        strategy |= {"days_to_expiry_exit": "60", "structures_per_underlying_max": "3"}
     limits = {
         "position_contracts_max": chance.choice(["3", "10"]),
         "single_trade_loss_share_max": chance.choice(["0.005", "0.02"]),
@@ -167,8 +172,11 @@ def _slots(chance: Random, day: date) -> tuple[int, ...]:
     return tuple(slot for slot in found if slot < hours.close)
 
 
-def _faults(chance: Random, slots: int, *, is_night: bool) -> tuple[PlannedFault, ...]:
-    """0 to 6 by their weights, and the night of a day that has one."""
+def _faults(chance: Random, slots: int, busy: int, *, is_night: bool) -> tuple[PlannedFault, ...]:
+    """0 to 6 by their weights, and the night of a day that has one.
+
+    busy  the slot that sends most: half of the faults that need an order stand right before it
+    """
     numbers = sorted({fault.number for fault in FAULTS.values()})
     weights = [WEIGHTS.get(number, 1) for number in numbers]
     found = []
@@ -176,7 +184,7 @@ def _faults(chance: Random, slots: int, *, is_night: bool) -> tuple[PlannedFault
         kind = chance.choice(sorted(name for name, f in FAULTS.items() if f.number == number))
         slot = chance.randrange(slots)
         if number in OF_ORDERS and chance.random() < 0.5:
-            slot = 0  # nothing is held yet: the slot that sends most often
+            slot = busy
         found.append(PlannedFault(kind=kind, slot=slot, seed=chance.randrange(2**32)))
     if is_night:
         found.append(PlannedFault(kind="night", slot=0, seed=chance.randrange(2**32)))
