@@ -80,7 +80,7 @@ class Desk:
         the others are not to suffer for it."""
         try:
             yield
-        except Exception as mistake:
+        except Exception as mistake:  # raised at the end: the other orders are served first
             self._mistakes.append(mistake)
 
     def raise_mistakes(self) -> None:
