@@ -114,15 +114,14 @@ def _not_found_once_is_final() -> None:
 
 
 def _fills_are_not_deduped() -> None:
-    def save_fills(real: Real) -> Any:
-        def every(session: Any, account_id: int, found: Any, now: datetime) -> int:
-            ours = [replace(fill, id=f"{fill.id}-{now:%H%M%S}") for fill in found]
-            saved: int = real(session, account_id, ours, now)
-            return saved
+    def save(real: Real) -> Any:
+        def every(session: Any, cycle: Any, theirs: Any, now: datetime) -> Any:
+            ours = tuple(replace(fill, id=f"{fill.id}-{now:%H%M%S}") for fill in theirs.fills)
+            return real(session, cycle, replace(theirs, fills=ours), now)
 
         return every
 
-    change("db.books", "save_fills", save_fills)
+    change("db.books", "save", save)
 
 
 def _filled_quantities_are_added_up() -> None:
@@ -140,15 +139,14 @@ def _filled_quantities_are_added_up() -> None:
 
 
 def _activities_are_keyed_by_id() -> None:
-    def save_activities(real: Real) -> Any:
-        def first_of_an_id(session: Any, account_id: int, found: Any, now: datetime) -> int:
-            by_id = {row.id: row for row in reversed(found)}
-            saved: int = real(session, account_id, list(by_id.values()), now)
-            return saved
+    def save(real: Real) -> Any:
+        def first_of_an_id(session: Any, cycle: Any, theirs: Any, now: datetime) -> Any:
+            by_id = {row.id: row for row in reversed(theirs.activities)}
+            return real(session, cycle, replace(theirs, activities=tuple(by_id.values())), now)
 
         return first_of_an_id
 
-    change("db.books", "save_activities", save_activities)
+    change("db.books", "save", save)
 
 
 def _halt_is_read_at_the_start() -> None:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields as fields_of
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
+from typing import Any, TypeVar
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
+    Numeric,
     Table,
     TextClause,
     bindparam,
@@ -30,73 +34,130 @@ from db.schema import (
     orders,
     positions,
 )
+from domain.books import Books, flat, news
 from domain.cycle import Cycle
 from domain.records import Account, Activity, Fill, Order, Position
 from domain.report import AssignmentRisk
 
+Record = TypeVar("Record", Order, Fill, Activity, Position)
+
 MID = (func.coalesce(intent_quotes.c.bid, 0) + intent_quotes.c.ask) / 2
-ORDER_COLUMNS = [field.name for field in fields_of(Order) if field.name != "legs"]
-
-
-#: Written once: when a row was first seen, and what we have added to it since.
+#: Written once: when a row was first seen.
 ONCE = ("seen_at",)
 
 
-def _upsert(
-    connection: Connection,
-    table: Table,
-    rows: Sequence[dict[str, object]],
-    newest: str | None = None,
-) -> int:
-    """Insert rows, or bring known ones up to date; how many were new or had changed.
+def save(connection: Connection, cycle: Cycle, theirs: Books, now: datetime) -> int:
+    """Make our books say what the broker's do; rows written, 0 when they did already."""
+    rounded = _as_kept(theirs)
+    found = news(_read(connection, cycle.account_id, rounded), rounded)
+    mine = {"account_id": cycle.account_id}
+    seen, here = {**mine, "seen_at": now}, {**mine, "cycle_id": cycle.id}
+    written = _upsert(connection, orders, [mine | _row(orders, one) for one in found.orders])
+    written += _upsert(connection, fills, [seen | _row(fills, one) for one in found.fills])
+    written += _upsert(
+        connection, activities, [seen | _row(activities, one) for one in found.activities]
+    )
+    written += _upsert(
+        connection, positions, [here | _row(positions, one) for one in found.positions]
+    )
+    if found.gone:
+        of_account = delete(positions).where(positions.c.account_id == cycle.account_id)
+        connection.execute(of_account.where(positions.c.symbol.in_(found.gone)))
+    return written + len(found.gone) + _add_mids(connection, cycle.account_id)
 
-    A row that is known and equal is not written, so that a second pass over an unchanged broker
-    writes nothing.
 
-    newest  a column of time: a row that is older by it than what is known is not written either
-    """
-    if not rows:
-        return 0
-    return connection.execute(_upserting(table, tuple(rows[0]), newest), list(rows)).rowcount
+def _read(connection: Connection, account_id: int, theirs: Books) -> Books:
+    """Our rows under the keys of theirs."""
+
+    def under(table: Table, record: type[Record], ids: Iterable[object]) -> tuple[Record, ...]:
+        listed = list(ids)
+        if not listed:
+            return ()
+        mine = (table.c.account_id == account_id) & table.c.id.in_(listed)
+        return _records(connection, table, record, mine)
+
+    return Books(
+        orders=under(orders, Order, [order.id for order in theirs.orders]),
+        fills=under(fills, Fill, [fill.id for fill in theirs.fills]),
+        activities=under(activities, Activity, [row.id for row in theirs.activities]),
+        positions=None
+        if theirs.positions is None
+        else _records(connection, positions, Position, positions.c.account_id == account_id),
+    )
+
+
+def _records(
+    connection: Connection, table: Table, record: type[Record], which: ColumnElement[bool]
+) -> tuple[Record, ...]:
+    """Rows of a table as the records they were written from."""
+    columns = [table.c[name] for name in _names(record) if name in table.c]
+    more: dict[str, Any] = {"legs": ()} if record is Order else {}
+    rows = connection.execute(select(*columns).where(which)).mappings()
+    return tuple(record(**row, **more) for row in rows)
+
+
+def _names(record: Any) -> list[str]:
+    return [field.name for field in fields_of(record)]
+
+
+def _row(table: Table, record: Order | Fill | Activity | Position) -> dict[str, object]:
+    return {name: getattr(record, name) for name in _names(type(record)) if name in table.c}
+
+
+def _as_kept(theirs: Books) -> Books:
+    """Numbers to as many places as their columns hold."""
+    return Books(
+        orders=tuple(_rounded(orders, order) for order in flat(theirs.orders)),
+        fills=tuple(_rounded(fills, fill) for fill in theirs.fills),
+        activities=tuple(_rounded(activities, row) for row in theirs.activities),
+        positions=None
+        if theirs.positions is None
+        else tuple(_rounded(positions, held) for held in theirs.positions),
+    )
+
+
+def _rounded(table: Table, record: Record) -> Record:
+    finer: dict[str, Any] = {
+        name: value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+        for name, places in _places(table).items()
+        if isinstance(value := getattr(record, name, None), Decimal)
+    }
+    return replace(record, **finer)
 
 
 @lru_cache
-def _upserting(table: Table, names: tuple[str, ...], newest: str | None) -> TextClause:
+def _places(table: Table) -> dict[str, int]:
+    return {
+        column.name: column.type.scale or 0
+        for column in table.columns
+        if isinstance(column.type, Numeric)
+    }
+
+
+def _upsert(connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> int:
+    """Insert rows, or bring known ones up to date; how many were new or had changed. An equal one
+    is not written again."""
+    if not rows:
+        return 0
+    return connection.execute(_upserting(table, tuple(rows[0])), list(rows)).rowcount
+
+
+@lru_cache
+def _upserting(table: Table, names: tuple[str, ...]) -> TextClause:
     """As text, made once: SQLAlchemy compiles an ON CONFLICT of its own again at each use."""
     keys = [column.name for column in table.primary_key.columns]
     free = [name for name in names if name not in keys and name not in ONCE]
     known, new = (", ".join(f'{of}."{name}"' for name in free) for of in (table.name, "excluded"))
-    is_newer = f' AND {table.name}."{newest}" <= excluded."{newest}"' if newest else ""
     written = text(
         f"INSERT INTO {table.name} ({_list(names)}) VALUES ({', '.join(f':{n}' for n in names)})"
         f" ON CONFLICT ({_list(keys)}) DO UPDATE SET ({_list(free)}) = ROW ({new})"
-        f" WHERE ({known}) IS DISTINCT FROM ({new}){is_newer}"
+        f" WHERE ({known}) IS DISTINCT FROM ({new})"
     )
     return written.bindparams(*(bindparam(name, type_=table.c[name].type) for name in names))
 
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
-
-
-def save_orders(connection: Connection, account_id: int, found: Sequence[Order]) -> int:
-    """Make our orders the broker's, parents before their legs; rows new or changed. A list may be
-    older than what was read of one order: what is known stays."""
-    flat = [order for parent in found for order in (parent, *parent.legs)]
-    rows = [
-        {"account_id": account_id, **{name: getattr(order, name) for name in ORDER_COLUMNS}}
-        for order in flat
-    ]
-    return _upsert(connection, orders, rows, newest="updated_at")
-
-
-def save_fills(
-    connection: Connection, account_id: int, found: Sequence[Fill], now: datetime
-) -> int:
-    """Store each execution once, with the mid its leg had when its order left; rows new or
-    corrected."""
-    rows = [_row(account_id, fill, now) for fill in found]
-    return _upsert(connection, fills, rows) + _add_mids(connection, account_id)
 
 
 def _add_mids(connection: Connection, account_id: int) -> int:
@@ -124,18 +185,6 @@ def _add_mids(connection: Connection, account_id: int) -> int:
     return len(added.all())
 
 
-def save_activities(
-    connection: Connection, account_id: int, found: Sequence[Activity], now: datetime
-) -> int:
-    """Store each activity once; rows new or corrected."""
-    return _upsert(connection, activities, [_row(account_id, activity, now) for activity in found])
-
-
-def _row(account_id: int, record: Fill | Activity, now: datetime) -> dict[str, object]:
-    values = {field.name: getattr(record, field.name) for field in fields_of(record)}
-    return {"account_id": account_id, "seen_at": now, **values}
-
-
 def traded_elsewhere(connection: Connection, account_id: int) -> set[str]:
     """Symbols that orders traded which are not ours: placed by hand, or by the broker."""
     parent = orders.alias("parent")
@@ -155,21 +204,6 @@ def traded_elsewhere(connection: Connection, account_id: int) -> set[str]:
     return set(found.scalars())
 
 
-def save_positions(connection: Connection, cycle: Cycle, held: Sequence[Position]) -> int:
-    """Make our positions the broker's: what is not held any more goes."""
-    gone = delete(positions).where(positions.c.account_id == cycle.account_id)
-    connection.execute(gone.where(positions.c.symbol.not_in([p.symbol for p in held])))
-    rows = [
-        {
-            "account_id": cycle.account_id,
-            "cycle_id": cycle.id,
-            **{field.name: getattr(position, field.name) for field in fields_of(position)},
-        }
-        for position in held
-    ]
-    return _upsert(connection, positions, rows)
-
-
 def save_account(connection: Connection, cycle: Cycle, account: Account, now: datetime) -> int:
     """Store the account's money as this cycle saw it last."""
     row = {
@@ -186,23 +220,14 @@ def save_account(connection: Connection, cycle: Cycle, account: Account, now: da
 
 
 def read_positions(connection: Connection, account_id: int) -> list[Position]:
-    """What was held when last read."""
-    rows = connection.execute(
-        select(positions).where(positions.c.account_id == account_id).order_by(positions.c.symbol)
-    ).mappings()
-    return [
-        Position(**{field.name: row[field.name] for field in fields_of(Position)}) for row in rows
-    ]
+    """What was held when last read, by symbol."""
+    held = _records(connection, positions, Position, positions.c.account_id == account_id)
+    return sorted(held, key=lambda position: position.symbol)
 
 
 def read_activities(connection: Connection, account_id: int) -> list[Activity]:
     """Every activity known of the account."""
-    rows = connection.execute(
-        select(activities).where(activities.c.account_id == account_id)
-    ).mappings()
-    return [
-        Activity(**{field.name: row[field.name] for field in fields_of(Activity)}) for row in rows
-    ]
+    return list(_records(connection, activities, Activity, activities.c.account_id == account_id))
 
 
 def read_money(connection: Connection, cycle: Cycle) -> tuple[Decimal, Decimal, Decimal] | None:

@@ -112,16 +112,17 @@ _left = (
     .having(func.bool_or(fills.c.status == TAKEN_BACK))
     .subquery()
 )
+_of_leg = func.coalesce(_left.c.quantity, _leg.c.filled_quantity)
+#: Of an execution that was taken back in all its legs nothing is filled any more.
+_units = func.max(func.ceil(_of_leg * orders.c.quantity / _leg.c.quantity))
 PARTS = (
     select(
         intents.c.structure_id,
         intents.c.purpose,
         intents.c.state,
-        func.coalesce(orders.c.filled_quantity, 0).label("filled"),
+        func.least(func.coalesce(orders.c.filled_quantity, 0), _units).label("filled"),
         orders.c.filled_average_price,
-        func.jsonb_object_agg(
-            _leg.c.symbol, func.coalesce(_left.c.quantity, _leg.c.filled_quantity)
-        )
+        func.jsonb_object_agg(_leg.c.symbol, _of_leg)
         .filter(_leg.c.symbol.is_not(None))
         .label("legs"),
     )
@@ -130,7 +131,11 @@ PARTS = (
         (orders.c.account_id == intents.c.account_id)
         & (orders.c.client_order_id == intents.c.client_order_id),
     )
-    .outerjoin(_leg, _leg.c.parent_id == orders.c.id)
+    .outerjoin(
+        _leg,  # an order of one leg is that leg
+        (_leg.c.parent_id == orders.c.id)
+        | ((_leg.c.id == orders.c.id) & _leg.c.symbol.is_not(None)),
+    )
     .outerjoin(_left, _left.c.order_id == _leg.c.id)
     .where(intents.c.structure_id.in_(bindparam("structure_ids", expanding=True)))
     .group_by(intents.c.client_order_id, orders.c.id)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from broker.errors import Unknown
 from db import books, cycles, intents, structures
 from db.intents import StoredIntent
+from domain.books import Books
 from domain.cycle import Cycle
 from domain.holding import Holdings, legs_left
 from domain.orders import IntentState, next_look_at
@@ -29,9 +30,8 @@ def record(
 ) -> int:
     """Write an order of ours as the broker has it, with what that makes of its intent and its
     structure; rows written."""
-    written = books.save_orders(connection, cycle.account_id, [order]) + follow(
-        connection, one, order, at
-    )
+    written = books.save(connection, cycle, Books(orders=(order,)), at)
+    written += follow(connection, one, order, at)
     return written + refresh(connection, one.structure_id, at) if written else 0
 
 

@@ -1,7 +1,8 @@
 """Reconcile fills: read the broker's books back and make ours equal."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -11,11 +12,12 @@ from broker.errors import BrokerError
 from db import audits, books, halts, intents, structures
 from db.intents import StoredIntent
 from domain.audit import Discrepancy, discrepancies, expected
+from domain.books import Books
 from domain.cycle import Cycle, CycleKind, Step
 from domain.holding import is_at_work, legs_left, unmatched
 from domain.orders import LIVE, IntentState
 from domain.reconcile import settled_structure, structure_update
-from domain.records import Account, Activity, Fill, Order, Position
+from domain.records import Account, Order, Position
 from domain.structures import ALIVE
 from tasks.context import (
     READ_RETRIES,
@@ -35,17 +37,6 @@ from tasks.waiting import wait
 REREAD = timedelta(days=4)
 #: Lists may lag behind each other: what does not add up is read again for so long, so often.
 AGAIN_FOR, PASS_S, PASSES_MAX = timedelta(seconds=62), 8.0, 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Books:
-    """The broker's side, read in one go."""
-
-    orders: list[Order]
-    fills: list[Fill]
-    activities: list[Activity]
-    positions: list[Position]
-    account: Account
 
 
 @task(
@@ -78,10 +69,11 @@ def reconcile(cycle: Cycle, name: Step = Step.RECONCILE) -> None:
 
 def _pass(cycle: Cycle, this: StepNote, moment: datetime) -> list[Discrepancy]:
     """Read everything once and write it; what does not add up."""
-    theirs = _read_books(moment - REREAD)
+    theirs, account = _read_books(moment - REREAD)
     late: list[tuple[StoredIntent, Order]] = []
     with transaction(cycle) as connection:
-        this.row_count += _save_books(connection, cycle, theirs, moment)
+        this.row_count += books.save(connection, cycle, theirs, moment)
+        this.row_count += books.save_account(connection, cycle, account, moment)
         by_id = {order.client_order_id: order for order in theirs.orders}
         sent = intents.read_sent(connection, cycle.account_id, moment - REREAD)
         for one in sent:
@@ -93,43 +85,35 @@ def _pass(cycle: Cycle, this: StepNote, moment: datetime) -> list[Discrepancy]:
         traded = {one.structure_id for one in sent}
         settled, wrong = _settle_structures(connection, cycle, theirs, traded, moment)
         this.row_count += settled
-        wrong += _audit(connection, cycle, theirs, moment)
+        wrong += _audit(connection, cycle, account.cash, theirs.positions or (), moment)
     for one, order in late:
         _withdraw_late(cycle, one, order)
     return wrong
 
 
-def _read_books(since: datetime) -> _Books:
+def _read_books(since: datetime) -> tuple[Books, Account]:
     # Orders before fills before positions: what is read later knows all that was read before.
     orders = broker().orders(since)
     fills, activities = broker().fills_and_activities(since)
-    return _Books(
-        orders=orders,
-        fills=fills,
-        activities=activities,
-        positions=broker().positions(),
-        account=broker().account(),
+    positions, account = broker().positions(), broker().account()
+    books_of_broker = Books(
+        orders=tuple(orders),
+        fills=tuple(fills),
+        activities=tuple(activities),
+        positions=tuple(positions),
     )
-
-
-def _save_books(connection: Connection, cycle: Cycle, theirs: _Books, moment: datetime) -> int:
-    account_id = cycle.account_id
-    written = books.save_orders(connection, account_id, theirs.orders)
-    written += books.save_fills(connection, account_id, theirs.fills, moment)
-    written += books.save_activities(connection, account_id, theirs.activities, moment)
-    written += books.save_positions(connection, cycle, theirs.positions)
-    return written + books.save_account(connection, cycle, theirs.account, moment)
+    return books_of_broker, account
 
 
 def _settle_structures(
-    connection: Connection, cycle: Cycle, theirs: _Books, traded: set[int], moment: datetime
+    connection: Connection, cycle: Cycle, theirs: Books, traded: set[int], moment: datetime
 ) -> tuple[int, list[Discrepancy]]:
     """Structures as their orders have made them, and those whose legs have expired, been assigned
     or been traded by others; rows written, and the legs that are left and make no whole units.
 
     traded  ids of those whose orders may have changed, whatever their state
     """
-    held = {position.symbol for position in theirs.positions}
+    held = {position.symbol for position in theirs.positions or ()}
     known = books.read_activities(connection, cycle.account_id)
     elsewhere = books.traded_elsewhere(connection, cycle.account_id)
     found = structures.read_structures(connection, cycle.account_id, traded)
@@ -161,7 +145,11 @@ def _withdraw_late(cycle: Cycle, one: StoredIntent, order: Order) -> None:
 
 
 def _audit(
-    connection: Connection, cycle: Cycle, theirs: _Books, moment: datetime
+    connection: Connection,
+    cycle: Cycle,
+    cash: Decimal,
+    held: Sequence[Position],
+    moment: datetime,
 ) -> list[Discrepancy]:
     """What the account holds and no fill and no activity since its beginning explains.
 
@@ -169,13 +157,13 @@ def _audit(
     """
     if cycle.kind is not CycleKind.TRADING:
         return []
-    account_id, cash = cycle.account_id, theirs.account.cash
+    account_id = cycle.account_id
     beginning = audits.read_beginning(connection, account_id)
     if beginning is None:
-        audits.begin(connection, account_id, cash, theirs.positions, moment)
+        audits.begin(connection, account_id, cash, held, moment)
         return []
     should = expected(beginning, *audits.read_movements(connection, account_id))
-    return discrepancies(should, cash, theirs.positions)
+    return discrepancies(should, cash, held)
 
 
 def _raise_alarm(cycle: Cycle, wrong: list[Discrepancy], moment: datetime) -> int:

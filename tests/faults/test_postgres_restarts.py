@@ -2,21 +2,16 @@
 again. STRIKEFLOW_ROUNDS asks for more rounds, STRIKEFLOW_SEED for those of a run that failed."""
 
 import os
-import random
 import signal
-from contextlib import ExitStack
 
 import psycopg
 import pytest
 
-from chaos.real.broker import on_loopback
 from chaos.real.child import Where
-from chaos.real.nursery import State, nursery
+from chaos.real.nursery import State
 from chaos.real.postgres import crashing_postgres
-from chaos.real.round import Rounds
 
 ROUNDS = int(os.environ.get("STRIKEFLOW_ROUNDS", "10"))
-SEED = int(os.environ.get("STRIKEFLOW_SEED") or random.SystemRandom().randrange(10**9))
 #: How a cycle ends whose connection is gone; the second when it had only asked for the schema.
 LOST = ("failed OperationalError", "failed DatabaseUnavailable")
 
@@ -29,22 +24,8 @@ def postgres(data_folder):
 
 
 @pytest.fixture(scope="module")
-def rounds(postgres, tmp_path_factory):
-    """Fresh accounts and databases on it, one broker, and one process to fork from."""
-    with ExitStack() as stack:
-        yield Rounds(
-            seed=SEED,
-            url=postgres.url,
-            nursery=stack.enter_context(nursery()),
-            broker=stack.enter_context(on_loopback()),
-            folder=tmp_path_factory.mktemp("rounds"),
-        )
-
-
-@pytest.fixture
-def played(rounds, number):
-    print(f"STRIKEFLOW_SEED={SEED} is what failed, and its round {number}")  # noqa: T201 - for who reads why
-    return rounds.new(number)
+def server_url(postgres):
+    return postgres.url
 
 
 def crash_under(postgres, played, child):

@@ -3,42 +3,24 @@ is stopped past its lease and resumed, one that is killed. STRIKEFLOW_ROUNDS ask
 than these, STRIKEFLOW_SEED for those of a run that has failed."""
 
 import os
-import random
 import signal
-from contextlib import ExitStack
 
 import pytest
 
-from chaos.real.broker import on_loopback
 from chaos.real.child import Where
-from chaos.real.nursery import State, nursery
-from chaos.real.round import Rounds
+from chaos.real.nursery import State
 from chaos.stage import server
 from simulator.times import MINUTE
 
 ROUNDS = int(os.environ.get("STRIKEFLOW_ROUNDS", "12"))
-SEED = int(os.environ.get("STRIKEFLOW_SEED") or random.SystemRandom().randrange(10**9))
 LEASE_S, LEASE_GIVEN = 180, "SELECT coalesce(max(lease_number), 0) FROM accounts"
 BETWEEN = Where.BETWEEN
 
 
 @pytest.fixture(scope="module")
-def rounds(tmp_path_factory):
-    """Fresh accounts and databases on one Postgres, one broker, and one process to fork from."""
-    with ExitStack() as stack:
-        yield Rounds(
-            seed=SEED,
-            url=stack.enter_context(server()),
-            nursery=stack.enter_context(nursery()),
-            broker=stack.enter_context(on_loopback()),
-            folder=tmp_path_factory.mktemp("rounds"),
-        )
-
-
-@pytest.fixture
-def played(rounds, number):
-    print(f"STRIKEFLOW_SEED={SEED} is what failed, and its round {number}")  # noqa: T201 - for who reads why
-    return rounds.new(number)
+def server_url():
+    with server() as url:
+        yield url
 
 
 def assert_nothing_is_wrong(played):

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from db import books, candidates, cycles, snapshots
 from db.session import engine, transaction
+from domain.books import Books
 from domain.candidates import Candidate
 from domain.chain import BROKER, CHAIN, CONTRACT, FORWARD, GREEKS
 from domain.cycle import Cycle, CycleKind
@@ -110,23 +111,29 @@ MONEY = Account(
     is_blocked=False,
 )
 
+
+def save(session, cycle, **lists):
+    whole = {name: tuple(found) for name, found in lists.items()}
+    return books.save(session, cycle, Books(**whole), SLOT)
+
+
 #: Each save, what it is given, what the same looks like corrected, rows the first time.
 SAVES = {
-    "orders": (lambda s, c, v: books.save_orders(s, c.account_id, v), [PARENT], [FILLED], 3),
+    "orders": (lambda s, c, v: save(s, c, orders=v), [PARENT], [FILLED], 3),
     "fills": (
-        lambda s, c, v: books.save_fills(s, c.account_id, v, SLOT),
+        lambda s, c, v: save(s, c, fills=v),
         [FILL, replace(FILL, id="f2")],
         [FILL, replace(FILL, id="f2", price=Decimal("1.04"))],
         2,
     ),
     "activities": (
-        lambda s, c, v: books.save_activities(s, c.account_id, v, SLOT),
+        lambda s, c, v: save(s, c, activities=v),
         [ACTIVITY, replace(ACTIVITY, activity_type="OPTRD")],
         [replace(ACTIVITY, status="canceled"), replace(ACTIVITY, activity_type="OPTRD")],
         2,
     ),
     "positions": (
-        books.save_positions,
+        lambda s, c, v: save(s, c, positions=v),
         [HELD, replace(HELD, symbol="AAPL")],
         [HELD, replace(HELD, symbol="AAPL", current_price=Decimal(230))],
         2,
@@ -167,22 +174,22 @@ def test_a_reading_of_an_order_that_is_older_than_what_is_known_changes_nothing(
     written = []
     for value in (FILLED, PARENT, FILLED):
         with transaction(database_url) as session:
-            written.append(books.save_orders(session, cycle.account_id, [value]))
+            written.append(save(session, cycle, orders=[value]))
     assert written == [3, 0, 0]
     corrected = replace(FILLED, filled_quantity=Decimal(1))  # of the same moment
     with transaction(database_url) as session:
-        assert books.save_orders(session, cycle.account_id, [corrected]) == 1
+        assert save(session, cycle, orders=[corrected]) == 1
 
 
 @pytest.mark.parametrize("table", ["orders", "fills", "activities", "positions"])
-def test_saving_nothing_writes_nothing(table, database_url, cycle):
+def test_an_empty_list_writes_nothing_but_that_no_position_is_held(table, database_url, cycle):
     save, first, _, _ = SAVES[table]
     with transaction(database_url) as session:
         assert save(session, cycle, []) == 0
         save(session, cycle, first)
     before = rows(database_url, table)
     with transaction(database_url) as session:
-        assert save(session, cycle, []) == 0
+        assert save(session, cycle, []) == (2 if table == "positions" else 0)
     assert rows(database_url, table) == ([] if table == "positions" else before)
 
 
@@ -190,9 +197,9 @@ def test_what_is_not_held_any_more_is_gone_and_of_another_account_stays(database
     with transaction(database_url) as session:
         other = cycles.ensure_account(session, "A2", "paper", SLOT)
         theirs = replace(cycle, account_id=other)
-        books.save_positions(session, theirs, [HELD])
-        books.save_positions(session, cycle, [HELD, replace(HELD, symbol="AAPL")])
-        books.save_positions(session, cycle, [replace(HELD, symbol="AAPL")])
+        save(session, theirs, positions=[HELD])
+        save(session, cycle, positions=[HELD, replace(HELD, symbol="AAPL")])
+        save(session, cycle, positions=[replace(HELD, symbol="AAPL")])
     with transaction(database_url) as session:
         held = books.read_positions(session, cycle.account_id)
         assert [p.symbol for p in held] == ["AAPL"]
@@ -201,8 +208,8 @@ def test_what_is_not_held_any_more_is_gone_and_of_another_account_stays(database
 
 def test_books_come_back_as_they_were_saved(database_url, cycle):
     with transaction(database_url) as session:
-        books.save_positions(session, cycle, [HELD])
-        books.save_activities(session, cycle.account_id, [ACTIVITY], SLOT)
+        save(session, cycle, positions=[HELD])
+        save(session, cycle, activities=[ACTIVITY])
     with transaction(database_url) as session:
         assert books.read_positions(session, cycle.account_id) == [HELD]
         assert books.read_activities(session, cycle.account_id) == [ACTIVITY]

@@ -132,10 +132,47 @@ class BooksModel:
         order = self.broker.placed[name].history[self.broker.known[name]]
         return STATES.get(order.status, order.status), int(order.filled_quantity)
 
+    def by_leg(self, name: str) -> list[int]:
+        """What is filled of each leg: by the list of fills once one of them was taken back."""
+        if name not in self.broker.known:
+            return [0]
+        found = []
+        for leg in self.broker.placed[name].history[self.broker.known[name]].legs:
+            every = [row.listed for row in self.broker.rows if isinstance(row.listed, Fill)]
+            mine = [fill for fill in every if fill.order_id == leg.id]
+            stand = [int(fill.quantity) for fill in mine if fill.status != "canceled"]
+            is_whole = len(stand) == len(mine)
+            found.append(int(leg.filled_quantity) if is_whole else sum(stand))
+        return found
+
+    def units(self, name: str) -> tuple[str, int]:
+        """Where an order stands, and the units of it that nobody has taken back whole."""
+        state, filled = self.told(name)
+        return state, min(filled, max(self.by_leg(name)))
+
+    def torn(self) -> dict[str, Decimal]:
+        """Legs of which more or less is left than of the others, while no order is at work."""
+        found = {}
+        for key, held in self.held.items():
+            names = held.entries + held.exits
+            if held.state == "failed" or any(self.told(name)[0] in LIVE for name in names):
+                continue
+            signs = [1] * len(held.entries) + [-1] * len(held.exits)
+            whole = sum(sign * self.units(name)[1] for sign, name in zip(signs, names, strict=True))
+            for number, (symbol, side) in enumerate(PACKAGES[held.package]):
+                left = sum(
+                    sign * ([*self.by_leg(name), 0][number])
+                    for sign, name in zip(signs, names, strict=True)
+                )
+                if left != max(whole, 0) and held.state == "open":
+                    off = Decimal(left - max(whole, 0))
+                    found[f"{symbol} of structure {key}"] = off if side is Side.BUY else -off
+        return found
+
     def follow(self, held: Held) -> None:
         """What a structure is by the newest readings, and by what became of its legs."""
         entries, exits = (
-            [self.told(name) for name in names] for names in (held.entries, held.exits)
+            [self.units(name) for name in names] for names in (held.entries, held.exits)
         )
         opened, closed = (sum(filled for _, filled in part) for part in (entries, exits))
         is_opening, is_closing = (any(s in LIVE for s, _ in part) for part in (entries, exits))

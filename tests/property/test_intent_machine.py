@@ -13,7 +13,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -24,8 +23,7 @@ from sqlalchemy import text
 
 from db import cycles, halts, intents
 from db.intents import Claim, SentPrice
-from db.schema import metadata
-from db.session import engine, transaction
+from db.session import transaction
 from domain.cycle import Cycle, CycleKind, LeaseLost
 from domain.orders import (
     ENDED,
@@ -43,6 +41,7 @@ from domain.records import Order, Quote
 from tasks import context
 from tasks import settings as task_settings
 from tasks.orders import give_up, record, refresh
+from tests.property.database_machine import DatabaseMachine
 
 SLOT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 LEGS = (
@@ -64,14 +63,10 @@ def only_with(*words):
     return precondition(lambda self: not self.known.isdisjoint(words))
 
 
-class IntentLife(RuleBasedStateMachine):
-    url = ""
-
+class IntentLife(DatabaseMachine):
     @initialize()
     def begin(self):
-        with engine(self.url).begin() as connection:
-            for table in reversed(metadata.sorted_tables):
-                connection.execute(table.delete())
+        self.empty()
         self.now = SLOT
         self.known = set()  # states of intents and structures, as of the last step
         self.old = []  # cycles whose lease is gone
@@ -89,10 +84,6 @@ class IntentLife(RuleBasedStateMachine):
             )
         assert isinstance(opened, Cycle), opened
         return opened
-
-    def rows(self, query):
-        with engine(self.url).connect() as connection:
-            return connection.execute(text(query)).all()
 
     def stored(self, states=tuple(IntentState)):
         with transaction(self.url) as session:

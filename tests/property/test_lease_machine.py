@@ -6,22 +6,20 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import settings, stateful
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import text
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from db import cycles, halts
-from db.schema import metadata
-from db.session import engine, transaction
+from db.session import transaction
 from domain.cycle import Cycle, CycleKind, CycleState, LeaseLost, Skip, Step
 from tasks import context
 from tasks import settings as task_settings
 from tasks.context import StepNote
 from tasks.open_cycle import closing
+from tests.property.database_machine import DatabaseMachine
 
 START = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 SILENCE_MAX = timedelta(minutes=3)
@@ -77,30 +75,17 @@ def said(version: Version) -> str:
     return ".".join(map(str, version))
 
 
-class LeaseLife(RuleBasedStateMachine):
-    url = ""
+class LeaseLife(DatabaseMachine):
     now = START  # of the class: the broker's clock, which the tasks read
 
     @initialize()
     def begin(self) -> None:
-        with engine(self.url).begin() as connection:
-            for table in reversed(metadata.sorted_tables):
-                connection.execute(table.delete())
+        self.empty()
         LeaseLife.now = START
         self.accounts = {number: Account() for number in NUMBERS}
         with transaction(self.url) as session:
             self.ids = {n: cycles.ensure_account(session, n, "paper", START) for n in NUMBERS}
         self.processes: list[Process] = []
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with engine(self.url).connect() as connection:
-            return [tuple(row) for row in connection.execute(text(query))]
-
-    def contents(self) -> object:
-        """A hash of every row of every table, and of which transaction wrote it."""
-        of_one = "SELECT '{0} ' || t.xmin || t::text AS row FROM {0} t"
-        tables = " UNION ALL ".join(map(of_one.format, metadata.tables))
-        return self.rows(f"SELECT md5(string_agg(row, ' ' ORDER BY row)) FROM ({tables}) t")
 
     @contextmanager
     def changing_nothing(self) -> Iterator[None]:
