@@ -52,8 +52,10 @@ MOVES: dict[IntentState, frozenset[IntentState]] = {
     IntentState.SENDING: _AT_BROKER
     | {IntentState.UNKNOWN, IntentState.NOT_RECEIVED, IntentState.REFUSED},
     IntentState.UNKNOWN: _AT_BROKER | {IntentState.NOT_RECEIVED},
-    # A broker that listed nothing for a minute may still list the order later: it is adopted.
+    # A broker that listed nothing for a minute may still list the order later: it is adopted. So is
+    # one that was taken for refused.
     IntentState.NOT_RECEIVED: _AT_BROKER,
+    IntentState.REFUSED: _AT_BROKER,
     IntentState.ACCEPTED: _AT_BROKER - {IntentState.ACCEPTED},
     IntentState.WORKING: frozenset(ENDED),
 }

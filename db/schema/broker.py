@@ -44,7 +44,7 @@ orders = Table(
     Column("symbol", Text),  # null on a multi-leg parent
     Column("side", Text),  # null on a multi-leg parent
     Column("position_intent", Text),  # null where the broker sends none
-    Column("quantity", SHARES, nullable=False),
+    Column("quantity", SHARES),  # null: ordered for an amount of money
     Column("filled_quantity", SHARES, nullable=False),
     Column("filled_average_price", Numeric(16, 6)),  # null until a fill
     Column("limit_price", PRICE),  # null on a leg and a market order
@@ -135,7 +135,7 @@ beginnings = Table(
     metadata,
     account_id(primary_key=True),
     Column("symbol", Text, primary_key=True),  # or cash
-    Column("amount", Numeric(18, 4), nullable=False),
+    Column("amount", SHARES, nullable=False),
     Column("seen_at", INSTANT, nullable=False),
 )
 
@@ -146,10 +146,11 @@ discrepancies = Table(
     identity(),
     account_id(),
     cycle_id(),
-    Column("subject", Text, nullable=False),  # a symbol, or cash
-    Column("expected", Numeric(18, 4), nullable=False),
-    Column("found", Numeric(18, 4), nullable=False),
+    Column("subject", Text, nullable=False),  # a symbol, cash, or an order in words
+    Column("expected", SHARES, nullable=False),
+    Column("found", SHARES, nullable=False),
     Column("seen_at", INSTANT, nullable=False),
+    Column("accepted_at", INSTANT),  # null until a person resumes all the same
     Column("explained_at", INSTANT),  # null while it stands
 )
 Index(

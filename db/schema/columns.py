@@ -26,7 +26,8 @@ metadata = MetaData(
 PRICE = Numeric(12, 4)
 STRIKE = Numeric(12, 3)
 USD = Numeric(16, 2)
-SHARES = Numeric(16, 4)
+#: A share is traded in as little as a billionth.
+SHARES = Numeric(22, 9)
 INSTANT = DateTime(timezone=True)
 
 
