@@ -186,6 +186,14 @@ class Broker:
             )
         return None
 
+    def order(self, order_id: UUID) -> Order:
+        """The order with this id and its legs. NotFound when the broker has none."""
+        path = f"/orders/{order_id}"
+        return answer_of(
+            f"the order {order_id}",
+            lambda: parse.parse_order(_body(self._trading.get(path, {"nested": True}))),
+        )
+
     def cancel(self, order_id: UUID) -> None:
         """Ask for a cancel. Refused when the order has ended; a fill may still win."""
         answer_of(f"the cancel of {order_id}", lambda: self._trading.cancel_order_by_id(order_id))

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from cli.errors import CannotRun
 from cli.services import our_database
-from db import halts
+from db import audits, halts
 from db.migrate import check_schema
 from db.session import transaction
 from tasks.settings import settings
@@ -20,9 +20,15 @@ def halt(reason: str, console: Console) -> None:
 
 
 def resume(console: Console) -> None:
-    """Clear the halt of every account."""
-    numbers = _each_account(halts.clear_halt)
+    """Clear the halt of every account, and take what does not add up as it is: it halts again
+    only when it changes."""
+    numbers = _each_account(_resume)
     console.print(f"trading again: {', '.join(numbers) or 'no account was halted'}")
+
+
+def _resume(connection: Connection, account_id: int) -> bool:
+    accepted = audits.accept(connection, account_id)
+    return halts.clear_halt(connection, account_id) or accepted > 0
 
 
 def _each_account(change: Callable[[Connection, int], bool]) -> list[str]:

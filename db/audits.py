@@ -5,7 +5,7 @@ from dataclasses import fields as fields_of
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.schema import activities, beginnings, discrepancies, fills
@@ -64,13 +64,14 @@ def read_movements(connection: Connection, account_id: int) -> tuple[list[Fill],
 def save_discrepancies(
     connection: Connection, cycle: Cycle, found: Sequence[Discrepancy], now: datetime
 ) -> int:
-    """Store what is new among those found, and close those that are gone; rows written."""
-    standing = discrepancies.c.explained_at.is_(None) & (
-        discrepancies.c.account_id == cycle.account_id
-    )
+    """Store what is new among those found, and close those that are gone or have become others;
+    rows written."""
+    standing = _standing(cycle.account_id)
+    off = discrepancies.c.found - discrepancies.c.expected
+    still = [(each.subject, each.found - each.expected) for each in found]
     gone = connection.execute(
         update(discrepancies)
-        .where(standing, discrepancies.c.subject.not_in([each.subject for each in found]))
+        .where(standing, tuple_(discrepancies.c.subject, off).not_in(still))
         .values(explained_at=now)
         .returning(discrepancies.c.id)
     ).all()
@@ -90,3 +91,25 @@ def save_discrepancies(
             ],
         )
     return len(gone) + len(new)
+
+
+def accept(connection: Connection, account_id: int) -> int:
+    """A person goes on with what stands: it halts no more, unless it changes; how many."""
+    accepted = connection.execute(
+        update(discrepancies)
+        .where(_standing(account_id), discrepancies.c.accepted_at.is_(None))
+        .values(accepted_at=func.now())
+        .returning(discrepancies.c.id)
+    )
+    return len(accepted.all())
+
+
+def read_unaccepted(connection: Connection, account_id: int) -> set[str]:
+    """Subjects that stand and that nobody has accepted."""
+    these = _standing(account_id) & discrepancies.c.accepted_at.is_(None)
+    return set(connection.execute(select(discrepancies.c.subject).where(these)).scalars())
+
+
+def _standing(account_id: int) -> ColumnElement[bool]:
+    mine = discrepancies.c.account_id == account_id
+    return mine & discrepancies.c.explained_at.is_(None)

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -34,6 +35,7 @@ from db.schema import (
     orders,
     positions,
 )
+from domain.audit import TAKEN_BACK
 from domain.books import Books, flat, news
 from domain.cycle import Cycle
 from domain.records import Account, Activity, Fill, Order, Position
@@ -42,6 +44,8 @@ from domain.report import AssignmentRisk
 Record = TypeVar("Record", Order, Fill, Activity, Position)
 
 MID = (func.coalesce(intent_quotes.c.bid, 0) + intent_quotes.c.ask) / 2
+#: What the broker calls an order that nothing happens to any more.
+OVER = ("filled", "canceled", "expired", "rejected", "replaced")
 #: Written once: when a row was first seen.
 ONCE = ("seen_at",)
 
@@ -186,22 +190,38 @@ def _add_mids(connection: Connection, account_id: int) -> int:
 
 
 def traded_elsewhere(connection: Connection, account_id: int) -> set[str]:
-    """Symbols that orders traded which are not ours: placed by hand, or by the broker."""
+    """Symbols that were traded by no order of ours: by hand, or by the broker."""
     parent = orders.alias("parent")
     sent_as = func.coalesce(parent.c.client_order_id, orders.c.client_order_id)
     ours = select(intents.c.client_order_id).where(intents.c.account_id == account_id)
     found = connection.execute(
-        select(orders.c.symbol)
+        select(fills.c.symbol)
+        .outerjoin(orders, orders.c.id == fills.c.order_id)
         .outerjoin(parent, parent.c.id == orders.c.parent_id)
         .where(
-            orders.c.account_id == account_id,
-            orders.c.symbol.is_not(None),
-            orders.c.filled_quantity > 0,
-            sent_as.not_in(ours),
+            fills.c.account_id == account_id,
+            fills.c.status != TAKEN_BACK,
+            orders.c.id.is_(None) | sent_as.not_in(ours),
         )
         .distinct()
     )
     return set(found.scalars())
+
+
+def unfinished(connection: Connection, account_id: int, before: datetime) -> list[UUID]:
+    """Orders, ours or not, that had not ended when last read, and are too old for a list that
+    begins at `before`."""
+    found = connection.execute(
+        select(orders.c.id)
+        .where(
+            orders.c.account_id == account_id,
+            orders.c.parent_id.is_(None),
+            orders.c.submitted_at <= before,
+            orders.c.status.not_in(OVER),
+        )
+        .order_by(orders.c.submitted_at, orders.c.id)
+    )
+    return list(found.scalars())
 
 
 def save_account(connection: Connection, cycle: Cycle, account: Account, now: datetime) -> int:

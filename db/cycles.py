@@ -249,6 +249,19 @@ def end_step(
     connection.execute(END_STEP, this | did)
 
 
+def last_read_at(connection: Connection, account_id: int) -> datetime | None:
+    """When the broker's books were last read whole; None when they never were."""
+    return connection.execute(
+        select(func.max(steps.c.started_at))
+        .join(cycles, cycles.c.id == steps.c.cycle_id)
+        .where(
+            cycles.c.account_id == account_id,
+            steps.c.step.in_([Step.RECONCILE_BEFORE, Step.RECONCILE]),
+            steps.c.duration_ms.is_not(None),
+        )
+    ).scalar_one_or_none()
+
+
 def mark_day(
     connection: Connection,
     cycle: Cycle,

@@ -253,6 +253,12 @@ def read_sent(connection: Connection, account_id: int, since: datetime) -> list[
     return _stored(connection, (intents.c.account_id == account_id) & recent)
 
 
+def known_ids(connection: Connection, account_id: int, ids: Iterable[str]) -> set[str]:
+    """Those of these client_order_ids that are an intent's."""
+    mine = (intents.c.account_id == account_id) & intents.c.client_order_id.in_(list(ids))
+    return set(connection.execute(select(intents.c.client_order_id).where(mine)).scalars())
+
+
 def recent_packages(connection: Connection, account_id: int, since: datetime) -> frozenset[Package]:
     """Packages that opening orders were sent for since then."""
     sent = select(intents.c.candidate_id).where(

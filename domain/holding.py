@@ -87,18 +87,35 @@ class Holdings:
     account: Mapping[str, Decimal]
     structures: Mapping[int, Mapping[str, int]]
 
+    def held(self, structure_id: int, left: Mapping[str, int]) -> frozenset[str]:
+        """Symbols of which the account holds some of what a structure's orders have left it,
+        besides what is other structures'."""
+        return frozenset(
+            symbol
+            for symbol, quantity in left.items()
+            if self._free(structure_id, symbol) * (1 if quantity > 0 else -1) > 0
+        )
+
+    def missing(self) -> list[Discrepancy]:
+        """Contracts of living structures that the account does not hold: assigned early, or traded
+        away by a person."""
+        found = []
+        symbols = {symbol for left in self.structures.values() for symbol in left}
+        for symbol in sorted(symbols):
+            own = sum(left.get(symbol, 0) for left in self.structures.values())
+            there = self.account.get(symbol, Decimal(0))
+            if (there < own) if own > 0 else (there > own):
+                subject = f"{symbol} of the structures"
+                found.append(Discrepancy(subject=subject, expected=Decimal(own), found=there))
+        return found
+
     def closable(self, structure: Structure, legs: Sequence[Leg]) -> int:
         """Units that an exit of a structure may be for: what its own orders have left it, and the
         account holds besides what is other structures'."""
-        free = {
-            leg.symbol: self.account.get(leg.symbol, Decimal(0)) - self._of_others(structure, leg)
-            for leg in legs
-        }
+        free = {leg.symbol: self._free(structure.id, leg.symbol) for leg in legs}
         return closable(legs, structure.quantity, [self.structures[structure.id], free])
 
-    def _of_others(self, structure: Structure, leg: Leg) -> int:
-        return sum(
-            left.get(leg.symbol, 0)
-            for structure_id, left in self.structures.items()
-            if structure_id != structure.id
-        )
+    def _free(self, structure_id: int, symbol: str) -> Decimal:
+        """What the account holds besides what is other structures'."""
+        others = (left for key, left in self.structures.items() if key != structure_id)
+        return self.account.get(symbol, Decimal(0)) - sum(left.get(symbol, 0) for left in others)

@@ -1,6 +1,7 @@
 """What we mean to send: intents, their legs, states and ids."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -153,6 +154,15 @@ def client_order_id(
         said += f"|{attempt}"
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
     return f"{strategy[:12]}-{moment:%y%m%dT%H%M}-{purpose}-{digest}"
+
+
+_OUR_ID = re.compile(r"[a-z0-9_]{1,12}-\d{6}T\d{4}-[a-z]+-[0-9a-f]{16}")
+
+
+def is_our_id(client_order_id: str) -> bool:
+    """Whether an id has the form of ours: an order that bears it was decided here, or by another
+    copy of us."""
+    return _OUR_ID.fullmatch(client_order_id) is not None
 
 
 def lowest_terms(legs: Sequence[Leg], quantity: int) -> tuple[tuple[Leg, ...], int]:

@@ -1,12 +1,21 @@
 """Reconcile: what the broker says about our intents and structures, as what to write."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from domain.audit import Discrepancy
 from domain.holding import Part, unmatched
-from domain.orders import CENT, LIVE, MOVES, IntentState, Purpose
+from domain.orders import (
+    CENT,
+    LIVE,
+    MOVES,
+    IntentState,
+    OrderIntent,
+    Purpose,
+    is_our_id,
+)
 from domain.records import Activity, Order
 from domain.structures import Structure, StructureState, realized_usd
 
@@ -46,6 +55,39 @@ def intent_move(state: IntentState, filled_quantity: int, order: Order) -> Inten
     if (target, filled) == (state, filled_quantity):
         return None
     return IntentMove(state=target, filled_quantity=filled)
+
+
+def is_of(order: Order, intent: OrderIntent) -> bool:
+    """Whether an order is what its intent asked for: as many units of the same legs. One that is
+    not bears the id of a decision that another copy of us has made."""
+    legs = order.legs or (order,)
+    traded = {(leg.symbol, leg.side) for leg in legs}
+    return order.quantity == intent.quantity and traded == {(x.symbol, x.side) for x in intent.legs}
+
+
+def strange_orders(
+    orders: Iterable[Order], intents: Mapping[str, OrderIntent], known: AbstractSet[str]
+) -> list[Discrepancy]:
+    """Orders that nobody but us can have sent and that we know nothing of, and orders of ours that
+    a person has replaced: what they trade is nobody's to manage.
+
+    intents  by client_order_id, those that may have an order
+    known    client_order_ids of every intent among the orders
+    """
+    found = []
+    for order in orders:
+        name, intent = order.client_order_id, intents.get(order.client_order_id)
+        why = None
+        if name not in known:
+            why = "of ours, with no intent here" if is_our_id(name) else None
+        elif intent is not None and not is_of(order, intent):
+            why = "is not what its intent asked for"
+        elif order.status == "replaced":
+            why = "was replaced by hand"
+        if why is not None:
+            zero, units = Decimal(0), order.quantity or order.filled_quantity
+            found.append(Discrepancy(subject=f"order {name} {why}", expected=zero, found=units))
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +163,7 @@ def settled_structure(
 
     left              symbols that its own orders have left it
     is_whole          whether they make whole units; otherwise nobody can say what they earned
-    held              symbols of the account's positions
+    held              symbols of which the account holds some of that, see Holdings.held
     traded_elsewhere  symbols that orders traded which are not ours: by hand, or by the broker
     """
     if update.state is not StructureState.OPEN or left & held:

@@ -12,8 +12,8 @@ from db.intents import StoredIntent
 from domain.books import Books
 from domain.cycle import Cycle
 from domain.holding import Holdings, legs_left
-from domain.orders import IntentState, next_look_at
-from domain.reconcile import intent_move, structure_update
+from domain.orders import UNSETTLED, IntentState, next_look_at
+from domain.reconcile import intent_move, is_of, structure_update
 from domain.records import Order
 from domain.structures import Structure
 from tasks.context import broker, log, now, transaction
@@ -29,8 +29,14 @@ def record(
     connection: Connection, cycle: Cycle, one: StoredIntent, order: Order, at: datetime
 ) -> int:
     """Write an order of ours as the broker has it, with what that makes of its intent and its
-    structure; rows written."""
+    structure; rows written. Under an id that another copy of us has used before there is another
+    order: ours was never received, and reconcile tells of the other."""
     written = books.save(connection, cycle, Books(orders=(order,)), at)
+    if not is_of(order, one.intent):
+        if one.state in UNSETTLED:
+            why = f"another order has its id: {order.id}"
+            written += give_up(connection, one, IntentState.NOT_RECEIVED, why, at)
+        return written
     written += follow(connection, one, order, at)
     return written + refresh(connection, one.structure_id, at) if written else 0
 

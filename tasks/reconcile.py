@@ -1,23 +1,27 @@
 """Reconcile fills: read the broker's books back and make ours equal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection
 
-from broker.errors import BrokerError
-from db import audits, books, halts, intents, structures
+from broker.errors import BrokerError, NotFound
+from db import audits, books, cycles, halts, intents, structures
 from db.intents import StoredIntent
+from domain import calendar
 from domain.audit import Discrepancy, discrepancies, expected
 from domain.books import Books
+from domain.contracts import parse_symbol
 from domain.cycle import Cycle, CycleKind, Step
-from domain.holding import is_at_work, legs_left, unmatched
+from domain.holding import Holdings, Part, is_at_work, legs_left, unmatched
 from domain.orders import LIVE, IntentState
-from domain.reconcile import settled_structure, structure_update
-from domain.records import Account, Order, Position
+from domain.reconcile import is_of, settled_structure, strange_orders, structure_update
+from domain.records import Account, Order
 from domain.structures import ALIVE
 from tasks.context import (
     READ_RETRIES,
@@ -69,66 +73,142 @@ def reconcile(cycle: Cycle, name: Step = Step.RECONCILE) -> None:
 
 def _pass(cycle: Cycle, this: StepNote, moment: datetime) -> list[Discrepancy]:
     """Read everything once and write it; what does not add up."""
-    theirs, account = _read_books(moment - REREAD)
+    reading = _read(cycle, moment)
+    theirs, account = reading.books, reading.account
     late: list[tuple[StoredIntent, Order]] = []
     with transaction(cycle) as connection:
         this.row_count += books.save(connection, cycle, theirs, moment)
         this.row_count += books.save_account(connection, cycle, account, moment)
         by_id = {order.client_order_id: order for order in theirs.orders}
-        sent = intents.read_sent(connection, cycle.account_id, moment - REREAD)
+        sent = intents.read_sent(connection, cycle.account_id, reading.since)
         for one in sent:
             order = by_id.get(one.intent.client_order_id)
-            if order is not None:
+            if order is not None and is_of(order, one.intent):
                 this.row_count += follow(connection, one, order, moment)
                 if one.state is IntentState.NOT_RECEIVED:
                     late.append((one, order))
+        wrong = strange_orders(
+            theirs.orders,
+            {one.intent.client_order_id: one.intent for one in sent},
+            intents.known_ids(connection, cycle.account_id, by_id),
+        )
         traded = {one.structure_id for one in sent}
-        settled, wrong = _settle_structures(connection, cycle, theirs, traded, moment)
+        settled, apart = _settle_structures(connection, cycle, theirs, traded, moment)
         this.row_count += settled
-        wrong += _audit(connection, cycle, account.cash, theirs.positions or (), moment)
+        odd = _audit(connection, cycle, reading, moment)
+        told = {f"{each.subject} of the structures" for each in odd}
+        wrong += odd + [each for each in apart if each.subject not in told]
     for one, order in late:
         _withdraw_late(cycle, one, order)
     return wrong
 
 
-def _read_books(since: datetime) -> tuple[Books, Account]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reading:
+    """The broker's side, read in one go.
+
+    since     what its lists begin with
+    is_still  nothing has moved while it was read: of the first one of an account only
+    """
+
+    since: datetime
+    books: Books
+    account: Account
+    is_still: bool = True
+
+
+def _read(cycle: Cycle, moment: datetime) -> _Reading:
+    """Everything since the books were last read, and some days before: rows are corrected late."""
+    with transaction(cycle) as connection:
+        last = cycles.last_read_at(connection, cycle.account_id)
+        since = min(moment, last or moment) - REREAD
+        unfinished = books.unfinished(connection, cycle.account_id, since)
+        is_first = audits.read_beginning(connection, cycle.account_id) is None
+    reading = _read_books(since, unfinished)
+    if is_first:
+        again = _read_books(since, unfinished)
+        is_still = again.books == reading.books and again.account.cash == reading.account.cash
+        return replace(again, is_still=is_still)
+    return reading
+
+
+def _read_books(since: datetime, unfinished: Sequence[UUID]) -> _Reading:
     # Orders before fills before positions: what is read later knows all that was read before.
     orders = broker().orders(since)
+    listed = {order.id for order in orders}
+    orders += [order for key in unfinished if key not in listed and (order := _order(key))]
     fills, activities = broker().fills_and_activities(since)
     positions, account = broker().positions(), broker().account()
-    books_of_broker = Books(
+    theirs = Books(
         orders=tuple(orders),
         fills=tuple(fills),
         activities=tuple(activities),
         positions=tuple(positions),
     )
-    return books_of_broker, account
+    return _Reading(since=since, books=theirs, account=account)
+
+
+def _order(key: UUID) -> Order | None:
+    """An order that is too old for the list; None when the broker has forgotten it."""
+    try:
+        return broker().order(key)
+    except NotFound:
+        log.warning("forgotten", order=str(key))
+        return None
 
 
 def _settle_structures(
     connection: Connection, cycle: Cycle, theirs: Books, traded: set[int], moment: datetime
 ) -> tuple[int, list[Discrepancy]]:
     """Structures as their orders have made them, and those whose legs have expired, been assigned
-    or been traded by others; rows written, and the legs that are left and make no whole units.
+    or been traded by others; rows written, and legs of which there is more or less than there
+    should be.
 
     traded  ids of those whose orders may have changed, whatever their state
     """
-    held = {position.symbol for position in theirs.positions or ()}
+    account = {position.symbol: position.quantity for position in theirs.positions or ()}
     known = books.read_activities(connection, cycle.account_id)
     elsewhere = books.traded_elsewhere(connection, cycle.account_id)
     found = structures.read_structures(connection, cycle.account_id, traded)
     parts = structures.read_parts(connection, [structure.id for structure in found])
+    lefts = {structure.id: legs_left(structure, parts[structure.id]) for structure in found}
+    alive = {structure.id: lefts[structure.id] for structure in found if structure.state in ALIVE}
     settled, apart = 0, []
     for structure in found:
-        mine = parts[structure.id]
+        mine, left = parts[structure.id], lefts[structure.id]
         wrong = unmatched(structure, mine)
-        left = legs_left(structure, mine).keys()
         by_orders = structure_update(structure, mine)
-        change = settled_structure(by_orders, left, not wrong, held, known, elsewhere)
+        held = Holdings(account=account, structures=alive).held(structure.id, left)
+        if structure.state not in ALIVE and held != left.keys():
+            held = frozenset()  # what has ended does not come back for a contract of somebody else
+        change = settled_structure(by_orders, left.keys(), not wrong, held, known, elsewhere)
         settled += structures.apply_structure_update(connection, structure.id, change, moment)
-        if change.state in ALIVE and not is_at_work(mine):
-            apart += wrong
-    return settled, apart
+        alive.pop(structure.id, None)
+        if change.state in ALIVE:
+            alive[structure.id] = left
+            apart += [] if is_at_work(mine) else wrong
+    return settled, apart + _missing(account, alive, parts, moment)
+
+
+def _missing(
+    account: Mapping[str, Decimal],
+    alive: Mapping[int, Mapping[str, int]],
+    parts: Mapping[int, Sequence[Part]],
+    moment: datetime,
+) -> list[Discrepancy]:
+    """Contracts of living structures that the account has not: those of an order at work may be on
+    their way, and those that have expired are settled by the rows that say so."""
+    today = calendar.trading_day(moment)
+    busy = {symbol for key, left in alive.items() if is_at_work(parts[key]) for symbol in left}
+    watched = {
+        key: {
+            symbol: quantity
+            for symbol, quantity in left.items()
+            if symbol not in busy and parse_symbol(symbol).expiration >= today
+        }
+        for key, left in alive.items()
+    }
+    return Holdings(account=account, structures=watched).missing()
 
 
 def _withdraw_late(cycle: Cycle, one: StoredIntent, order: Order) -> None:
@@ -145,11 +225,7 @@ def _withdraw_late(cycle: Cycle, one: StoredIntent, order: Order) -> None:
 
 
 def _audit(
-    connection: Connection,
-    cycle: Cycle,
-    cash: Decimal,
-    held: Sequence[Position],
-    moment: datetime,
+    connection: Connection, cycle: Cycle, reading: _Reading, moment: datetime
 ) -> list[Discrepancy]:
     """What the account holds and no fill and no activity since its beginning explains.
 
@@ -158,22 +234,27 @@ def _audit(
     if cycle.kind is not CycleKind.TRADING:
         return []
     account_id = cycle.account_id
+    cash, held = reading.account.cash, reading.books.positions or ()
     beginning = audits.read_beginning(connection, account_id)
     if beginning is None:
-        audits.begin(connection, account_id, cash, held, moment)
+        if reading.is_still:  # what moved while it was read would be counted twice
+            audits.begin(connection, account_id, cash, held, moment)
         return []
     should = expected(beginning, *audits.read_movements(connection, account_id))
     return discrepancies(should, cash, held)
 
 
 def _raise_alarm(cycle: Cycle, wrong: list[Discrepancy], moment: datetime) -> int:
-    """Store what does not add up, and halt on it; rows written."""
+    """Store what does not add up, and halt on what nobody has accepted; rows written."""
     if cycle.kind is not CycleKind.TRADING:
         return 0
     with transaction(cycle) as connection:
         written = audits.save_discrepancies(connection, cycle, wrong, moment)
-        if wrong:
-            said = "; ".join(f"{x.subject} {x.found}, not {x.expected}" for x in wrong)
+        news = audits.read_unaccepted(connection, cycle.account_id)
+        if news:
+            said = "; ".join(
+                f"{x.subject} {x.found:f}, not {x.expected:f}" for x in wrong if x.subject in news
+            )
             log.error("unexplained", what=said)
             written += halts.set_halt(connection, cycle.account_id, f"the books disagree: {said}")
     return written
