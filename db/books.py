@@ -190,22 +190,31 @@ def _add_mids(connection: Connection, account_id: int) -> int:
 
 
 def traded_elsewhere(connection: Connection, account_id: int) -> set[str]:
-    """Symbols that were traded by no order of ours: by hand, or by the broker."""
+    """Symbols that were traded by no order of ours: by hand, or by the broker. Of a trade the order
+    may be known before its fill, or the fill without its order."""
     parent = orders.alias("parent")
     sent_as = func.coalesce(parent.c.client_order_id, orders.c.client_order_id)
     ours = select(intents.c.client_order_id).where(intents.c.account_id == account_id)
-    found = connection.execute(
+    by_order = (
+        select(orders.c.symbol)
+        .outerjoin(parent, parent.c.id == orders.c.parent_id)
+        .where(
+            orders.c.account_id == account_id,
+            orders.c.symbol.is_not(None),
+            orders.c.filled_quantity > 0,
+            sent_as.not_in(ours),
+        )
+    )
+    by_fill = (
         select(fills.c.symbol)
         .outerjoin(orders, orders.c.id == fills.c.order_id)
-        .outerjoin(parent, parent.c.id == orders.c.parent_id)
         .where(
             fills.c.account_id == account_id,
             fills.c.status != TAKEN_BACK,
-            orders.c.id.is_(None) | sent_as.not_in(ours),
+            orders.c.id.is_(None),
         )
-        .distinct()
     )
-    return set(found.scalars())
+    return set(connection.execute(by_order.union(by_fill)).scalars())
 
 
 def unfinished(connection: Connection, account_id: int, before: datetime) -> list[UUID]:

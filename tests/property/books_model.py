@@ -169,6 +169,29 @@ class BooksModel:
                     found[f"{symbol} of structure {key}"] = off if side is Side.BUY else -off
         return found
 
+    def missing(self) -> dict[str, Decimal]:
+        """Contracts that living structures should have, and the account has not: while no order of
+        theirs is at work, and none has expired."""
+        own: dict[str, int] = {}
+        busy: set[str] = set()
+        for held in self.held.values():
+            if held.state not in ("opening", "open", "closing"):
+                continue
+            names = [(name, 1) for name in held.entries] + [(name, -1) for name in held.exits]
+            legs = PACKAGES[held.package]
+            if any(self.told(name)[0] in LIVE for name, _ in names):
+                busy |= {symbol for symbol, _ in legs}
+            for number, (symbol, side) in enumerate(legs):
+                left = sum(sign * [*self.by_leg(name), 0][number] for name, sign in names)
+                own[symbol] = own.get(symbol, 0) + (left if side is Side.BUY else -left)
+        there, found = self.broker.truth(), {}
+        for symbol, wanted in own.items():
+            off = there.get(symbol, Decimal(0)) - wanted
+            is_short = off < 0 if wanted > 0 else off > 0
+            if is_short and wanted and symbol not in busy:
+                found[f"{symbol} of the structures"] = off
+        return found
+
     def follow(self, held: Held) -> None:
         """What a structure is by the newest readings, and by what became of its legs."""
         entries, exits = (

@@ -13,6 +13,7 @@ from hypothesis.stateful import initialize, precondition, rule
 from sqlalchemy import Connection
 
 from db import cycles, halts, intents
+from db.candidates import leg_rows
 from db.intents import Claim, SentPrice
 from db.schema import metadata
 from db.session import transaction
@@ -97,7 +98,10 @@ class BooksLife(DatabaseMachine):
         values |= {name: getattr(intent, name) for name in ("strategy", "underlying", "purpose")}
         table = metadata.tables["candidates"]
         inserted = session.execute(table.insert().values(values).returning(table.c.id))
-        return int(inserted.scalar_one())
+        candidate_id = int(inserted.scalar_one())
+        legs = leg_rows("candidate_id", candidate_id, intent.legs)
+        session.execute(metadata.tables["candidate_legs"].insert(), legs)
+        return candidate_id
 
     @rule(package=a_package, units=st.integers(1, 3), fate=fates)
     def an_entry_is_sent(self, package: int, units: int, fate: str) -> None:
@@ -219,7 +223,12 @@ class BooksLife(DatabaseMachine):
     def wrong(self) -> dict[str, Decimal]:
         """What nothing explains, and legs that stand apart."""
         moved = self.broker.unexplained() if self.cycle.kind is CycleKind.TRADING else {}
-        return moved | self.books.torn()
+        torn = self.books.torn() | {
+            subject: off
+            for subject, off in self.books.missing().items()
+            if subject.removesuffix(" of the structures") not in moved
+        }
+        return moved | torn
 
     @rule(per_wait=st.integers(0, 3))
     def a_whole_reconcile(self, per_wait: int) -> None:
