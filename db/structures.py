@@ -102,7 +102,8 @@ CHANGE = (
     .returning(structures.c.id)
 )
 _leg = orders.alias("leg")
-#: What is left of orders of which a trade was taken back: the broker may leave the order as it was.
+#: What is left of orders of which a trade was taken back: the broker may leave the order as it was,
+#: or say it there first.
 _left = (
     select(
         fills.c.order_id,
@@ -112,7 +113,7 @@ _left = (
     .having(func.bool_or(fills.c.status == TAKEN_BACK))
     .subquery()
 )
-_of_leg = func.coalesce(_left.c.quantity, _leg.c.filled_quantity)
+_of_leg = func.least(_left.c.quantity, _leg.c.filled_quantity)
 #: Of an execution that was taken back in all its legs nothing is filled any more.
 _units = func.max(func.ceil(_of_leg * orders.c.quantity / _leg.c.quantity))
 PARTS = (

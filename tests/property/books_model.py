@@ -133,7 +133,7 @@ class BooksModel:
         return STATES.get(order.status, order.status), int(order.filled_quantity)
 
     def by_leg(self, name: str) -> list[int]:
-        """What is filled of each leg: by the list of fills once one of them was taken back."""
+        """What is filled of each leg: no more than fills say, once one of them was taken back."""
         if name not in self.broker.known:
             return [0]
         found = []
@@ -141,8 +141,8 @@ class BooksModel:
             every = [row.listed for row in self.broker.rows if isinstance(row.listed, Fill)]
             mine = [fill for fill in every if fill.order_id == leg.id]
             stand = [int(fill.quantity) for fill in mine if fill.status != "canceled"]
-            is_whole = len(stand) == len(mine)
-            found.append(int(leg.filled_quantity) if is_whole else sum(stand))
+            told = int(leg.filled_quantity)
+            found.append(told if len(stand) == len(mine) else min(told, sum(stand)))
         return found
 
     def units(self, name: str) -> tuple[str, int]:
@@ -179,10 +179,11 @@ class BooksModel:
                 continue
             names = [(name, 1) for name in held.entries] + [(name, -1) for name in held.exits]
             legs = PACKAGES[held.package]
-            if any(self.told(name)[0] in LIVE for name, _ in names):
-                busy |= {symbol for symbol, _ in legs}
+            is_at_work = any(self.told(name)[0] in LIVE for name, _ in names)
             for number, (symbol, side) in enumerate(legs):
                 left = sum(sign * [*self.by_leg(name), 0][number] for name, sign in names)
+                if left and is_at_work:
+                    busy.add(symbol)
                 own[symbol] = own.get(symbol, 0) + (left if side is Side.BUY else -left)
         there, found = self.broker.truth(), {}
         for symbol, wanted in own.items():
