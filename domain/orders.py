@@ -1,6 +1,7 @@
 """What we mean to send: intents, their legs, states and ids."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,8 @@ from domain.contracts import parse_symbol
 
 CENT = Decimal("0.01")
 SHARES_PER_CONTRACT = 100
+#: What client_order_id makes: strategy, slot, purpose, digest.
+OURS = re.compile(r".{1,12}-\d{6}T\d{4}-(open|close)-[0-9a-f]{16}")
 
 
 class Side(StrEnum):
@@ -31,13 +34,13 @@ class IntentState(StrEnum):
     SENDING = "sending"  # committed before the request leaves; a crash after it leaves this
     UNKNOWN = "unknown"  # no answer to trust; an order may exist
     NOT_RECEIVED = "not_received"  # looked up often and long enough: the broker has no such order
+    REFUSED = "refused"  # the broker said no
     ACCEPTED = "accepted"  # the broker has it, the market not yet
     WORKING = "working"  # in the market, not all of it filled
     FILLED = "filled"  # all of it
     CANCELED = "canceled"  # ended at somebody's wish with less than all filled
     EXPIRED = "expired"  # its day ended first
     REJECTED = "rejected"  # accepted, and then turned down by the venue
-    REFUSED = "refused"  # the broker said no; no order exists
     NOT_SENT = "not_sent"  # given up before any request left
 
 
@@ -73,12 +76,16 @@ LOOK_AFTER_S = (2.0, 5.0, 15.0, 30.0, 60.0)
 def next_look_at(sent_at: datetime, looked_at: datetime | None, looks: int) -> datetime | None:
     """When to look the order up again after `looks` that found nothing; None when that was enough.
 
-    looked_at  the last of them; a late one is followed by the next only after a pause
+    looked_at  the last of them; a late one is followed by the next only after the schedule's pause:
+               what a broker does not list yet takes its time, whenever we ask
     """
     if looks >= len(LOOK_AFTER_S):
         return None
     due = sent_at + timedelta(seconds=LOOK_AFTER_S[looks])
-    return due if looked_at is None else max(due, looked_at + timedelta(seconds=LOOK_AFTER_S[0]))
+    if looked_at is None or not looks:
+        return due
+    pause_s = LOOK_AFTER_S[looks] - LOOK_AFTER_S[looks - 1]
+    return max(due, looked_at + timedelta(seconds=pause_s))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +160,11 @@ def client_order_id(
         said += f"|{attempt}"
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
     return f"{strategy[:12]}-{moment:%y%m%dT%H%M}-{purpose}-{digest}"
+
+
+def is_ours(name: str) -> bool:
+    """Whether a client_order_id has the form of client_order_id."""
+    return OURS.fullmatch(name) is not None
 
 
 def lowest_terms(legs: Sequence[Leg], quantity: int) -> tuple[tuple[Leg, ...], int]:

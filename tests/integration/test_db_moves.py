@@ -20,7 +20,7 @@ ALLOWED = {
     ("planned", "not_sent"),
     *[("sending", after) for after in (*FOUND, "unknown", "not_received", "refused")],
     *[("unknown", after) for after in (*FOUND, "not_received")],
-    *[("not_received", after) for after in FOUND],
+    *[(before, after) for before in ("not_received", "refused") for after in FOUND],
     *[("accepted", after) for after in FOUND[1:]],
     *[("working", after) for after in FOUND[2:]],
 }
