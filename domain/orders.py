@@ -56,7 +56,7 @@ MOVES: dict[IntentState, frozenset[IntentState]] = {
     | {IntentState.UNKNOWN, IntentState.NOT_RECEIVED, IntentState.REFUSED},
     IntentState.UNKNOWN: _AT_BROKER | {IntentState.NOT_RECEIVED},
     # A broker that listed nothing for a minute may still list the order later: it is adopted. So is
-    # one that was taken for refused.
+    # one that was taken for refused. Nothing is sent for either again.
     IntentState.NOT_RECEIVED: _AT_BROKER,
     IntentState.REFUSED: _AT_BROKER,
     IntentState.ACCEPTED: _AT_BROKER - {IntentState.ACCEPTED},
@@ -67,6 +67,9 @@ MOVES: dict[IntentState, frozenset[IntentState]] = {
 UNSETTLED = (IntentState.SENDING, IntentState.UNKNOWN)
 #: States in which an order may exist at the broker and may still fill.
 LIVE = (*UNSETTLED, IntentState.ACCEPTED, IntentState.WORKING)
+
+#: States in which nothing is waited for any more, and an order may come up all the same.
+GIVEN_UP = (IntentState.NOT_RECEIVED, IntentState.REFUSED)
 
 #: When an order without an answer is looked up, seconds after it left. Only when all these looks
 #: found nothing is it taken as never received.

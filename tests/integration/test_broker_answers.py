@@ -135,9 +135,7 @@ def legs_of(first_side, second="00215000"):
             "symbol": f"AAPL261218P{strike}",
             "side": side,
         }
-        for number, (side, strike) in enumerate(
-            [(first_side, "00210000"), (second_side, second)]
-        )
+        for number, (side, strike) in enumerate([(first_side, "00210000"), (second_side, second)])
     ]
 
 
@@ -452,8 +450,8 @@ def test_a_single_leg_is_compared_with_the_order_itself(stand):
     one = replace(INTENT, legs=INTENT.legs[:1])
     good = ORDER | {"order_class": "simple", "symbol": one.legs[0].symbol, "side": "buy"}
     assert broker_at(stand(answer("200 OK", good)).url).submit(one, Decimal("1.07")).quantity == 2
+    playing = stand(answer("200 OK", good | {"side": "sell"}))
     with pytest.raises(Unknown):
-        playing = stand(answer("200 OK", good | {"side": "sell"}))
         broker_at(playing.url).submit(one, Decimal("1.07"))
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from domain.orders import (
     ENDED,
+    GIVEN_UP,
     LIVE,
     LOOK_AFTER_S,
     MOVES,
@@ -29,8 +30,6 @@ ENDS = {
     IntentState.REJECTED,
     IntentState.NOT_SENT,
 }
-#: Not counted as live, and an order may turn up all the same.
-GIVEN_UP = (IntentState.NOT_RECEIVED, IntentState.REFUSED)
 
 
 def test_an_intent_never_comes_back_to_a_state_it_left():
