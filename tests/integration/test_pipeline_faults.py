@@ -7,9 +7,11 @@ under test can take it for one it knows.
 
 import contextlib
 import importlib
+import itertools
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -776,4 +778,45 @@ def test_a_refused_exit_that_comes_up_beside_the_one_that_followed_is_written_do
     states = [row["state"] for row in told]
     assert (states[2], states[-1]) == ("refused", "canceled")
     assert {*states[3:-1]} & {"accepted", "working"}
+    assert_books_equal(pipeline)
+
+
+@pytest.mark.parametrize(
+    ("before_close", "why"), [(1.0, "closes within 30 s"), (-2.0, "has closed")]
+)
+def test_no_order_leaves_in_the_last_half_minute_however_long_its_quotes_take(
+    before_close, why, pipeline, simulator, monkeypatch
+):
+    close = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
+    read = Broker.quotes
+
+    def slowly(broker, symbols):
+        found = read(broker, symbols)
+        simulator.advance(close - timedelta(seconds=before_close))
+        return found
+
+    monkeypatch.setattr(Broker, "quotes", slowly)
+    pipeline.run_cycle(close - timedelta(minutes=10))
+    assert intent(pipeline)["state"] == "not_sent"
+    assert why in intent(pipeline)["detail"]
+    assert simulator.exchange.book.orders == {}
+
+
+def test_a_process_that_was_stopped_after_its_claim_sends_nothing(
+    pipeline, simulator, submit_as, monkeypatch
+):
+    ticks = itertools.count(0, 11)  # seconds pass whenever it looks
+    clock = SimpleNamespace(monotonic=lambda: next(ticks))
+    sent = submit_as(lambda real, broker, wanted: real(broker, wanted))
+    with monkeypatch.context() as patched:
+        patched.setattr(importlib.import_module("tasks.submit"), "time", clock)
+        pipeline.run_cycle(TEN)
+    assert sent == []
+    assert simulator.exchange.book.orders == {}
+    assert intent(pipeline)["state"] == "not_received"
+    assert intent(pipeline)["detail"] == "never sent: 11 s passed after the claim"
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "failed"}
+    assert one(pipeline, "SELECT row_count FROM steps WHERE step = 'submit'")["row_count"] == 0
+    pipeline.run_cycle(HALF_PAST)
+    assert len(simulator.exchange.book.orders) == len(sent) == 1
     assert_books_equal(pipeline)
