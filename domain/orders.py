@@ -148,17 +148,23 @@ def client_order_id(
     account: str,
     strategy: str,
     slot: datetime,
-    purpose: Purpose,
+    closes: str | None,
     legs: Sequence[Leg],
     attempt: int = 1,
 ) -> str:
     """The id of a decision's order, at most 48 characters: equal for equal arguments, for ever.
 
     The readable part is for people; the digest makes it unique.
+
+    closes  the id of the first order that opened what this one closes: two structures of equal legs
+            are two decisions, and a restored database may number them anew; None: it opens
     """
+    purpose = Purpose.OPEN if closes is None else Purpose.CLOSE
     package = ",".join(sorted(f"{leg.side}:{leg.ratio}:{leg.symbol}" for leg in legs))
     moment = slot.astimezone(UTC)
     said = f"{account}|{strategy}|{moment.isoformat()}|{purpose}|{package}"
+    if closes is not None:
+        said += f"|{closes}"
     if attempt > 1:
         said += f"|{attempt}"
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]

@@ -234,19 +234,20 @@ def _follow_ups(cycle: Cycle, ended: Iterable[StoredIntent], over: datetime) -> 
             again = one.intent.attempt < config().execution.attempts
             if one.state not in MAY_FOLLOW or not left or not again:
                 continue
-            intent = one.intent.rest(
-                client_order_id(
-                    cycle.account,
-                    one.intent.strategy,
-                    cycle.slot,
-                    one.intent.purpose,
-                    one.intent.legs,
-                    one.intent.attempt + 1,
-                ),
-                one.filled_quantity,
-            )
+            name = _next_id(connection, cycle, one)
+            intent = one.intent.rest(name, one.filled_quantity)
             origin = (one.candidate_id, one.structure_id)
             intents.plan_intent(connection, cycle, intent, origin, moment)
             follow_ups.append(intents.read_one(connection, intent.client_order_id))
             refresh(connection, one.structure_id, moment)
     return follow_ups
+
+
+def _next_id(connection: Connection, cycle: Cycle, one: StoredIntent) -> str:
+    """The id of the attempt after this one, for the same decision."""
+    intent, closes = one.intent, None
+    if intent.purpose is Purpose.CLOSE:
+        closes = structures.read_openings(connection, [one.structure_id])[one.structure_id]
+    return client_order_id(
+        cycle.account, intent.strategy, cycle.slot, closes, intent.legs, intent.attempt + 1
+    )

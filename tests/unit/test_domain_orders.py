@@ -140,8 +140,8 @@ def test_an_id_that_others_made_is_not_taken_for_ours(name):
 
 def test_an_id_of_ours_is_known_as_such():
     for strategy in ("iron_condor", "a", "a_strategy_with_a_long_name"):
-        for purpose in Purpose:
-            name = client_order_id("PA123", strategy, LEFT, purpose, an_intent().legs, 3)
+        for closes in (None, "first"):
+            name = client_order_id("PA123", strategy, LEFT, closes, an_intent().legs, 3)
             assert is_ours(name)
 
 
@@ -172,8 +172,19 @@ def test_the_next_attempt_asks_for_what_is_left_and_can_lose_its_share_rounded_u
 
 
 def test_the_first_attempt_has_the_id_of_the_decision_and_each_further_one_its_own():
-    decision = ("PA123", "iron_condor", LEFT, Purpose.OPEN, an_intent().legs)
+    decision = ("PA123", "iron_condor", LEFT, None, an_intent().legs)
     ids = [client_order_id(*decision, attempt) for attempt in range(1, 21)]
     assert ids[0] == client_order_id(*decision)
     assert len(set(ids)) == 20
     assert ids == [client_order_id(*decision, attempt) for attempt in range(1, 21)]
+
+
+def test_exits_of_two_structures_with_the_same_legs_have_two_ids_that_say_close():
+    legs = [leg.reversed() for leg in an_intent().legs]
+    first, second = (
+        client_order_id("PA123", "iron_condor", LEFT, opened_by, legs)
+        for opened_by in ("first", "second")
+    )
+    assert first != second
+    assert "-close-" in first
+    assert "-open-" in client_order_id("PA123", "iron_condor", LEFT, None, legs)
