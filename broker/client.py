@@ -19,7 +19,8 @@ from alpaca.trading.client import TradingClient
 
 from broker import parse
 from broker.errors import NotFound, Unknown
-from broker.order_request import limit_order
+from broker.listing import listed_orders
+from broker.order_request import as_asked, limit_order, under
 from broker.parse import Body
 from broker.transport import answer_of, calm
 from domain.orders import OrderIntent
@@ -63,6 +64,7 @@ class Broker:
         self._options = OptionHistoricalDataClient(*pair, raw_data=True, url_override=url)
         self._stocks = StockHistoricalDataClient(*pair, raw_data=True, url_override=url)
         self.environment = "simulator" if url else "live" if is_live else "paper"
+        self._told: set[str] = set()  # orders that are left out of lists
         for client in (self._trading, self._options, self._stocks):
             calm(client, url)
 
@@ -164,14 +166,15 @@ class Broker:
 
     def submit(self, intent: OrderIntent, limit: Decimal) -> Order:
         """Send an intent once. Refused: no order exists. Unknown: one may; look it up, never
-        send again. IdTaken: it is an order already.
+        send again. IdTaken: it may be an order already.
 
         limit  net USD per share, positive a debit
         """
         request = limit_order(intent, limit)
         return answer_of(
             f"the order {intent.client_order_id}",
-            lambda: parse.parse_order(_body(self._trading.submit_order(request))),
+            lambda: as_asked(parse.parse_order(_body(self._trading.submit_order(request))), intent),
+            makes_order=True,
         )
 
     def order_by_client_id(self, client_order_id: str) -> Order | None:
@@ -180,8 +183,11 @@ class Broker:
         with suppress(NotFound):
             return answer_of(
                 f"the order {client_order_id}",
-                lambda: parse.parse_order(
-                    _body(self._trading.get("/orders:by_client_order_id", query))
+                lambda: under(
+                    parse.parse_order(
+                        _body(self._trading.get("/orders:by_client_order_id", query))
+                    ),
+                    client_order_id,
                 ),
             )
         return None
@@ -210,14 +216,13 @@ class Broker:
                 "limit": ORDERS_PAGE,
                 "after": after.isoformat(),
             }
-            page = answer_of(
+            rows = answer_of(
                 "the orders",
-                lambda query=query: [  # type: ignore[misc]  # bound at once
-                    parse.parse_order(row) for row in _rows(self._trading.get("/orders", query))
-                ],
+                lambda query=query: _rows(self._trading.get("/orders", query)),  # type: ignore[misc]  # bound at once
             )
+            page = answer_of("the orders", lambda rows=rows: listed_orders(rows, self._told))  # type: ignore[misc]  # bound at once
             fresh = {order.id: order for order in page} | found
-            if len(page) < ORDERS_PAGE:
+            if len(rows) < ORDERS_PAGE:
                 return sorted(fresh.values(), key=lambda order: order.submitted_at)
             if len(fresh) == len(found):
                 raise Unknown(f"{ORDERS_PAGE} orders or more share one moment: no list is whole")

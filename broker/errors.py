@@ -5,11 +5,12 @@ refused    the broker said no; nothing happened       -> Refused
 unknown    no answer to trust; it may have happened   -> Unknown
 
 BrokerError
-  Refused          400, 401, 403, 404, 422
+  Refused          400, 401, 403, 404, 422; for an order only with the broker's own code in JSON
     NotAuthorized  401, or a 403 that is about the keys
-    NotFound       404: the broker has no such thing
-    IdTaken        422: this client_order_id is an order already; read it, never send it again
-  Unknown          time-out, dropped socket, 429, 5xx, a body that does not parse
+    NotFound       404 with its code: the broker has no such thing
+    IdTaken        422: this client_order_id may be an order already; read it, never send it again
+  Unknown          time-out, dropped socket, 408, 409, 425, 429, 499, 5xx, a page of something in
+                   between, a body that does not parse or is about another order
 """
 
 
@@ -35,7 +36,7 @@ class NotFound(Refused):
 
 
 class IdTaken(Refused):
-    """An order with this client_order_id exists."""
+    """An order with this client_order_id exists, or what was said may mean that."""
 
 
 class Unknown(BrokerError):

@@ -104,7 +104,7 @@ def parse_order(body: Body, parent_id: UUID | None = None) -> Order:
         symbol=_optional_text(body.get("symbol")),
         side=None if legs or side is None else Side(side),
         position_intent=_optional_text(body.get("position_intent")),
-        quantity=parse_money(_field(body, "qty")),
+        quantity=_units(body),
         filled_quantity=parse_money(_field(body, "filled_qty")),
         filled_average_price=_optional_money(body.get("filled_avg_price")),
         limit_price=_optional_money(body.get("limit_price")),
@@ -114,6 +114,13 @@ def parse_order(body: Body, parent_id: UUID | None = None) -> Order:
         filled_at=_optional_time(body.get("filled_at")),
         legs=tuple(parse_order(leg, order_id) for leg in legs),
     )
+
+
+def _units(body: Body) -> Decimal | None:
+    """How much is ordered; None of an order for an amount of money."""
+    if body.get("qty") is None and body.get("notional") is not None:
+        return None
+    return parse_money(_field(body, "qty"))
 
 
 def parse_fill(body: Body) -> Fill:

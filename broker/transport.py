@@ -13,7 +13,17 @@ from urllib3.util import Retry
 from broker.errors import BrokerError, IdTaken, NotAuthorized, NotFound, Refused, Unknown
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 3.05, 15.0
+CODE_NOT_AUTHORIZED = 40110000
 CODE_BAD_PARAMETER = 40010001  # the code of a taken client_order_id too; the words tell which
+#: Words, in whatever spelling, that may mean a taken client_order_id under that code.
+TAKEN_WORDS = ("client order id", "unique", "duplicate", "already")
+#: The broker's own codes of a no: the HTTP status and five digits. A page of something in between
+#: has none, or one of another form.
+CODES_OF_REFUSALS = range(40_000_000, 50_000_000)
+CODES_OF_NOT_FOUND = range(40_400_000, 40_500_000)
+#: Statuses that say nothing about what became of a request: somebody in between lost patience, or
+#: two requests met.
+UNDECIDED = frozenset({408, 409, 425, 429, 499})
 
 #: A kept connection that the broker has closed meanwhile fails the next request on it. A read is
 #: asked once more at once; anything else is never repeated here.
@@ -39,12 +49,16 @@ def calm(client: RESTClient, url: str | None) -> None:
         client._session.trust_env = False  # a proxy of the environment cannot reach loopback
 
 
-def answer_of(what: str, ask: Callable[[], Answer]) -> Answer:
-    """The answer to `what`, or the BrokerError that its failure means."""
+def answer_of(what: str, ask: Callable[[], Answer], *, makes_order: bool = False) -> Answer:
+    """The answer to `what`, or the BrokerError that its failure means.
+
+    makes_order  whether the request may have made an order: then a no counts only when the
+                 broker's own code says it
+    """
     try:
         return ask()
     except APIError as error:
-        raise _refusal(what, error) from None
+        raise _refusal(what, error, makes_order) from None
     except RequestException as error:
         raise Unknown(f"no answer to {what}: {type(error).__name__}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -52,21 +66,37 @@ def answer_of(what: str, ask: Callable[[], Answer]) -> Answer:
         raise Unknown(f"the answer to {what} does not parse: {error}") from error
 
 
-def _refusal(what: str, error: APIError) -> BrokerError:
+def _refusal(what: str, error: APIError, makes_order: bool) -> BrokerError:
     status = int(error.status_code or 0)
     words, code = _words(error)
     text = f"{what}: {status} {words}"
-    if status == 401 or (status == 403 and code in (0, 40110000)):
+    if _is_about_keys(status, code, makes_order):
         return NotAuthorized(
             f"{text}: check APCA_API_KEY_ID and APCA_API_SECRET_KEY", status=status, code=code
         )
-    if status == 404:
+    if not 400 <= status < 500 or status in UNDECIDED:
+        return Unknown(text)
+    if code not in CODES_OF_REFUSALS and (makes_order or status == 404):
+        return Unknown(text)
+    if code in CODES_OF_NOT_FOUND:
         return NotFound(text, status=status, code=code)
-    if status == 422 and code == CODE_BAD_PARAMETER and "client_order_id must be unique" in words:
+    if code == CODE_BAD_PARAMETER and _may_mean_taken(words):
         return IdTaken(text, status=status, code=code)
-    if 400 <= status < 500 and status != 429 and status != 408:
-        return Refused(text, status=status, code=code)
-    return Unknown(text)
+    return Refused(text, status=status, code=code)
+
+
+def _is_about_keys(status: int, code: int, makes_order: bool) -> bool:
+    """401, or a 403 that says so; one without a code may come from anything in between."""
+    return status == 401 or (
+        status == 403 and (code == CODE_NOT_AUTHORIZED or (code == 0 and not makes_order))
+    )
+
+
+def _may_mean_taken(words: str) -> bool:
+    """Whether a bad parameter may be the client_order_id. Words may change, and a wrong yes costs a
+    look where a wrong no loses an order."""
+    said = words.lower().replace("_", " ").replace("-", " ").strip()
+    return not said or any(word in said for word in TAKEN_WORDS)
 
 
 def _words(error: APIError) -> tuple[str, int]:

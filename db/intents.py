@@ -52,6 +52,10 @@ class SentPrice:
     quotes: Mapping[str, Quote]
 
 
+class IdInUse(RuntimeError):
+    """Two decisions have one client_order_id: only one of them could ever be sent."""
+
+
 class Claim(StrEnum):
     """Whether an intent may be sent, and why not."""
 
@@ -68,17 +72,24 @@ def plan_intent(
     intent: OrderIntent,
     origin: tuple[int, int | None],
     now: datetime,
-) -> None:
-    """Store an intent as planned, with its structure; the same decision again changes nothing.
+) -> bool:
+    """Store an intent as planned, with its structure; False when the same decision is stored
+    already. IdInUse when its id is another decision's.
 
     origin  the candidate's id, and the structure's when it closes one
     """
     candidate_id, structure_id = origin
-    known = select(intents.c.client_order_id).where(
+    known = select(intents.c.candidate_id, intents.c.structure_id).where(
         intents.c.client_order_id == intent.client_order_id
     )
-    if connection.execute(known).first() is not None:
-        return
+    row = connection.execute(known).first()
+    if row is not None:
+        if origin not in ((row.candidate_id, row.structure_id), (row.candidate_id, None)):
+            raise IdInUse(
+                f"{intent.client_order_id} is of candidate {row.candidate_id} and structure"
+                f" {row.structure_id}, not of {candidate_id} and {structure_id}"
+            )
+        return False
     if structure_id is None:
         structure_id = _new_structure(connection, cycle, intent, now)
     connection.execute(
@@ -100,6 +111,7 @@ def plan_intent(
             moved_at=now,
         )
     )
+    return True
 
 
 def _new_structure(connection: Connection, cycle: Cycle, intent: OrderIntent, now: datetime) -> int:

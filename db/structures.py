@@ -77,6 +77,17 @@ def read_structure_legs(
     return {key: as_legs(of_one) for key, of_one in groupby(rows, lambda row: row.structure_id)}
 
 
+def read_openings(connection: Connection, structure_ids: Collection[int]) -> dict[int, str]:
+    """The client_order_id of the first intent that opened each structure: its name that stays."""
+    first = (
+        select(intents.c.structure_id, intents.c.client_order_id)
+        .where(intents.c.structure_id.in_(list(structure_ids)), intents.c.purpose == Purpose.OPEN)
+        .order_by(intents.c.structure_id, intents.c.attempt, intents.c.planned_at)
+        .distinct(intents.c.structure_id)
+    )
+    return {row.structure_id: row.client_order_id for row in connection.execute(first)}
+
+
 def apply_structure_update(
     connection: Connection, structure_id: int, change: StructureUpdate, now: datetime
 ) -> bool:

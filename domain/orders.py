@@ -13,6 +13,8 @@ from domain.contracts import parse_symbol
 
 CENT = Decimal("0.01")
 SHARES_PER_CONTRACT = 100
+#: What client_order_id makes: strategy, slot, purpose, digest.
+OURS = re.compile(r".{1,12}-\d{6}T\d{4}-(open|close)-[0-9a-f]{16}")
 
 
 class Side(StrEnum):
@@ -32,13 +34,13 @@ class IntentState(StrEnum):
     SENDING = "sending"  # committed before the request leaves; a crash after it leaves this
     UNKNOWN = "unknown"  # no answer to trust; an order may exist
     NOT_RECEIVED = "not_received"  # looked up often and long enough: the broker has no such order
+    REFUSED = "refused"  # the broker said no
     ACCEPTED = "accepted"  # the broker has it, the market not yet
     WORKING = "working"  # in the market, not all of it filled
     FILLED = "filled"  # all of it
     CANCELED = "canceled"  # ended at somebody's wish with less than all filled
     EXPIRED = "expired"  # its day ended first
     REJECTED = "rejected"  # accepted, and then turned down by the venue
-    REFUSED = "refused"  # the broker said no; no order exists
     NOT_SENT = "not_sent"  # given up before any request left
 
 
@@ -54,7 +56,7 @@ MOVES: dict[IntentState, frozenset[IntentState]] = {
     | {IntentState.UNKNOWN, IntentState.NOT_RECEIVED, IntentState.REFUSED},
     IntentState.UNKNOWN: _AT_BROKER | {IntentState.NOT_RECEIVED},
     # A broker that listed nothing for a minute may still list the order later: it is adopted. So is
-    # one that was taken for refused.
+    # one that was taken for refused. Nothing is sent for either again.
     IntentState.NOT_RECEIVED: _AT_BROKER,
     IntentState.REFUSED: _AT_BROKER,
     IntentState.ACCEPTED: _AT_BROKER - {IntentState.ACCEPTED},
@@ -66,6 +68,9 @@ UNSETTLED = (IntentState.SENDING, IntentState.UNKNOWN)
 #: States in which an order may exist at the broker and may still fill.
 LIVE = (*UNSETTLED, IntentState.ACCEPTED, IntentState.WORKING)
 
+#: States in which nothing is waited for any more, and an order may come up all the same.
+GIVEN_UP = (IntentState.NOT_RECEIVED, IntentState.REFUSED)
+
 #: When an order without an answer is looked up, seconds after it left. Only when all these looks
 #: found nothing is it taken as never received.
 LOOK_AFTER_S = (2.0, 5.0, 15.0, 30.0, 60.0)
@@ -74,12 +79,16 @@ LOOK_AFTER_S = (2.0, 5.0, 15.0, 30.0, 60.0)
 def next_look_at(sent_at: datetime, looked_at: datetime | None, looks: int) -> datetime | None:
     """When to look the order up again after `looks` that found nothing; None when that was enough.
 
-    looked_at  the last of them; a late one is followed by the next only after a pause
+    looked_at  the last of them; a late one is followed by the next only after the schedule's pause:
+               what a broker does not list yet takes its time, whenever we ask
     """
     if looks >= len(LOOK_AFTER_S):
         return None
     due = sent_at + timedelta(seconds=LOOK_AFTER_S[looks])
-    return due if looked_at is None else max(due, looked_at + timedelta(seconds=LOOK_AFTER_S[0]))
+    if looked_at is None or not looks:
+        return due
+    pause_s = LOOK_AFTER_S[looks] - LOOK_AFTER_S[looks - 1]
+    return max(due, looked_at + timedelta(seconds=pause_s))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,30 +148,32 @@ def client_order_id(
     account: str,
     strategy: str,
     slot: datetime,
-    purpose: Purpose,
+    closes: str | None,
     legs: Sequence[Leg],
     attempt: int = 1,
 ) -> str:
     """The id of a decision's order, at most 48 characters: equal for equal arguments, for ever.
 
     The readable part is for people; the digest makes it unique.
+
+    closes  the id of the first order that opened what this one closes: two structures of equal legs
+            are two decisions, and a restored database may number them anew; None: it opens
     """
+    purpose = Purpose.OPEN if closes is None else Purpose.CLOSE
     package = ",".join(sorted(f"{leg.side}:{leg.ratio}:{leg.symbol}" for leg in legs))
     moment = slot.astimezone(UTC)
     said = f"{account}|{strategy}|{moment.isoformat()}|{purpose}|{package}"
+    if closes is not None:
+        said += f"|{closes}"
     if attempt > 1:
         said += f"|{attempt}"
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
     return f"{strategy[:12]}-{moment:%y%m%dT%H%M}-{purpose}-{digest}"
 
 
-_OUR_ID = re.compile(r"[a-z0-9_]{1,12}-\d{6}T\d{4}-[a-z]+-[0-9a-f]{16}")
-
-
-def is_our_id(client_order_id: str) -> bool:
-    """Whether an id has the form of ours: an order that bears it was decided here, or by another
-    copy of us."""
-    return _OUR_ID.fullmatch(client_order_id) is not None
+def is_ours(name: str) -> bool:
+    """Whether a client_order_id has the form of client_order_id."""
+    return OURS.fullmatch(name) is not None
 
 
 def lowest_terms(legs: Sequence[Leg], quantity: int) -> tuple[tuple[Leg, ...], int]:

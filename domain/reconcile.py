@@ -14,7 +14,7 @@ from domain.orders import (
     IntentState,
     OrderIntent,
     Purpose,
-    is_our_id,
+    is_ours,
 )
 from domain.records import Activity, Order
 from domain.structures import Structure, StructureState, realized_usd
@@ -79,7 +79,7 @@ def strange_orders(
         name, intent = order.client_order_id, intents.get(order.client_order_id)
         why = None
         if name not in known:
-            why = "of ours, with no intent here" if is_our_id(name) else None
+            why = "of ours, with no intent here" if is_ours(name) else None
         elif intent is not None and not is_of(order, intent):
             why = "is not what its intent asked for"
         elif order.status == "replaced":

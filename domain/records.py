@@ -52,7 +52,7 @@ class Order:
     symbol: str | None
     side: Side | None
     position_intent: str | None
-    quantity: Decimal
+    quantity: Decimal | None  # None: ordered for an amount of money
     filled_quantity: Decimal
     filled_average_price: Decimal | None
     limit_price: Decimal | None

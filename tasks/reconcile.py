@@ -19,7 +19,7 @@ from domain.books import Books
 from domain.contracts import parse_symbol
 from domain.cycle import Cycle, CycleKind, Step
 from domain.holding import Holdings, Part, is_at_work, legs_left, unmatched
-from domain.orders import LIVE, IntentState
+from domain.orders import GIVEN_UP, LIVE
 from domain.reconcile import is_of, settled_structure, strange_orders, structure_update
 from domain.records import Account, Order
 from domain.structures import ALIVE
@@ -85,7 +85,7 @@ def _pass(cycle: Cycle, this: StepNote, moment: datetime) -> list[Discrepancy]:
             order = by_id.get(one.intent.client_order_id)
             if order is not None and is_of(order, one.intent):
                 this.row_count += follow(connection, one, order, moment)
-                if one.state is IntentState.NOT_RECEIVED:
+                if one.state in GIVEN_UP:
                     late.append((one, order))
         wrong = strange_orders(
             theirs.orders,
@@ -212,8 +212,8 @@ def _missing(
 
 
 def _withdraw_late(cycle: Cycle, one: StoredIntent, order: Order) -> None:
-    """An order that was given up as never received has come up: it is ours and counts, and what is
-    left of it is not wanted any more."""
+    """An order that was given up as never received or refused has come up: it is ours and counts,
+    and what is left of it is not wanted any more."""
     log.warning("found late", intent=one.intent.client_order_id, status=order.status)
     with transaction(cycle) as connection:
         state = intents.read_one(connection, one.intent.client_order_id).state

@@ -2,7 +2,7 @@
 the mid towards the natural price."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from prefect import task
@@ -16,6 +16,7 @@ from domain.cycle import Cycle, Step
 from domain.execution import gate, limit_at, package_price
 from domain.holding import closable, legs_left
 from domain.orders import ENDED, LIVE, UNSETTLED, IntentState, Purpose, client_order_id
+from domain.records import Quote
 from domain.structures import StructureState
 from tasks.config import config
 from tasks.context import broker, listen, log, now, step, transaction
@@ -28,6 +29,12 @@ LOOKS = 4
 LOOKS_MAX = 20
 #: How long a cancel may take before its order is left to the next cycle.
 CANCEL_S, CANCEL_LOOKS = 2.0, 5
+#: No order leaves so shortly before the close: it could not be worked any more, and what the broker
+#: gets after the close it keeps for the next day, or refuses.
+LAST_S = 30.0
+#: A claim is for a request that leaves at once. A process that was stopped after it sends nothing:
+#: its prices are old, and its lease may be another's by now.
+CLAIM_S = 10.0
 #: What may be asked for again: the order is known to have ended, and nobody turned it down.
 MAY_FOLLOW = (IntentState.CANCELED, IntentState.EXPIRED)
 
@@ -69,12 +76,15 @@ def _work(cycle: Cycle, planned: list[StoredIntent], working: list[StoredIntent]
 def _send(cycle: Cycle, one: StoredIntent) -> bool:
     """Whether a request left. The claim is committed first: a crash after that leaves `sending`,
     which reconcile looks up and nothing ever sends again."""
-    clock = broker().clock()
-    price = _price(one, clock.now)
+    quotes = broker().quotes([leg.symbol for leg in one.intent.legs])
+    clock = broker().clock()  # after the quotes: they may have taken their time
+    price = _price(one, quotes, clock.now)
     with transaction(cycle) as connection:
         cycles.renew_lease(connection, cycle, clock.now)
         if not clock.is_open:
             why: str = "the market has closed"
+        elif clock.next_close - clock.now <= timedelta(seconds=LAST_S):
+            why = f"the market closes within {LAST_S:.0f} s"
         elif isinstance(price, str):
             why = f"its quotes: {price}"
         elif not _may_go(connection, one):
@@ -87,8 +97,7 @@ def _send(cycle: Cycle, one: StoredIntent) -> bool:
             give_up(connection, one, IntentState.NOT_SENT, why, clock.now)
             return False
         assert isinstance(price, SentPrice)
-    _post(cycle, one, price)
-    return True
+    return _post(cycle, one, price, time.monotonic())
 
 
 def _may_go(connection: Connection, one: StoredIntent) -> bool:
@@ -103,10 +112,9 @@ def _may_go(connection: Connection, one: StoredIntent) -> bool:
     return is_there and structure.state is StructureState.OPEN
 
 
-def _price(one: StoredIntent, moment: datetime) -> SentPrice | str:
+def _price(one: StoredIntent, quotes: Mapping[str, Quote], moment: datetime) -> SentPrice | str:
     """The limit this attempt goes out at; or why its quotes are not traded on."""
     intent, rules = one.intent, config().execution
-    quotes = broker().quotes([leg.symbol for leg in intent.legs])
     closed = gate(intent.legs, quotes, intent.purpose, moment, rules)
     if closed is not None:
         return closed
@@ -115,11 +123,24 @@ def _price(one: StoredIntent, moment: datetime) -> SentPrice | str:
     return SentPrice(limit=limit, mid=price.mid, quotes=quotes)
 
 
-def _post(cycle: Cycle, one: StoredIntent, price: SentPrice) -> None:
-    """Send a claimed intent and write what was answered. The lease is held all the while: a process
-    that was taken for dead finds it lost, and sends nothing."""
+def _post(cycle: Cycle, one: StoredIntent, price: SentPrice, claimed_s: float) -> bool:
+    """Send a claimed intent and write what was answered; whether a request left.
+
+    The lease is held while the request is under way, and a process that was taken for dead finds it
+    lost before that. One that is stopped between the two is seen by its own clock. What is left is
+    the moment between that look and the request: an order that leaves there is still the only one
+    of its id, and whoever has taken over looks it up.
+
+    claimed_s  when the claim was committed, by this process's monotonic clock
+    """
     client_order_id = one.intent.client_order_id
     with transaction(cycle) as connection:
+        waited_s = time.monotonic() - claimed_s
+        if waited_s > CLAIM_S:
+            # Nothing has left and nothing will: there is no order to be looked up.
+            why = f"never sent: {waited_s:.0f} s passed after the claim"
+            give_up(connection, one, IntentState.NOT_RECEIVED, why, now())
+            return False
         try:
             order = broker().submit(one.intent, price.limit)
         except Refused as error:
@@ -129,10 +150,11 @@ def _post(cycle: Cycle, one: StoredIntent, price: SentPrice) -> None:
         else:
             sending = intents.read_one(connection, client_order_id)
             record(connection, cycle, sending, order, now())
-            return
+            return True
         intents.move_intent(connection, client_order_id, (state, 0), now(), why)
         refresh(connection, one.structure_id, now())
     log.info("no order", intent=client_order_id, state=str(state), detail=why)
+    return True
 
 
 def _state_of(error: Refused) -> IntentState:
@@ -212,19 +234,20 @@ def _follow_ups(cycle: Cycle, ended: Iterable[StoredIntent], over: datetime) -> 
             again = one.intent.attempt < config().execution.attempts
             if one.state not in MAY_FOLLOW or not left or not again:
                 continue
-            intent = one.intent.rest(
-                client_order_id(
-                    cycle.account,
-                    one.intent.strategy,
-                    cycle.slot,
-                    one.intent.purpose,
-                    one.intent.legs,
-                    one.intent.attempt + 1,
-                ),
-                one.filled_quantity,
-            )
+            name = _next_id(connection, cycle, one)
+            intent = one.intent.rest(name, one.filled_quantity)
             origin = (one.candidate_id, one.structure_id)
             intents.plan_intent(connection, cycle, intent, origin, moment)
             follow_ups.append(intents.read_one(connection, intent.client_order_id))
             refresh(connection, one.structure_id, moment)
     return follow_ups
+
+
+def _next_id(connection: Connection, cycle: Cycle, one: StoredIntent) -> str:
+    """The id of the attempt after this one, for the same decision."""
+    intent, closes = one.intent, None
+    if intent.purpose is Purpose.CLOSE:
+        closes = structures.read_openings(connection, [one.structure_id])[one.structure_id]
+    return client_order_id(
+        cycle.account, intent.strategy, cycle.slot, closes, intent.legs, intent.attempt + 1
+    )

@@ -45,12 +45,14 @@ def validate(cycle: Cycle) -> None:
         book = _book(connection, cycle, this.now)
         alive = {s.id: s for s in structures.read_structures(connection, cycle.account_id)}
         holdings = read_holdings(connection, cycle.account_id, list(alive.values()))
+        openings = structures.read_openings(connection, alive)
         mids = snapshots.read_mids(connection, cycle)
         planned = 0
         for candidate_id, candidate in candidates.read_accepted(connection, cycle):
             structure = alive.get(candidate.structure_id or 0)
             held = holdings.closable(structure, candidate.legs) if structure is not None else 0
-            intent = _intent(cycle, candidate, held, book)
+            opening = openings.get(candidate.structure_id or 0)
+            intent = _intent(cycle, candidate, opening, held, book)
             greeks = snapshots.read_greeks(connection, cycle, [leg.symbol for leg in intent.legs])
             added = risk.intent_exposure(intent, greeks)
             verdicts = risk.verdicts(intent, book, config().limits, added, mids)
@@ -61,18 +63,22 @@ def validate(cycle: Cycle) -> None:
                 log.info("denied", candidate=candidate_id, checks=[str(check) for check in denied])
                 continue
             origin = (candidate_id, candidate.structure_id)
-            intents.plan_intent(connection, cycle, intent, origin, this.now)
-            planned += 1
+            planned += intents.plan_intent(connection, cycle, intent, origin, this.now)
             if intent.purpose is Purpose.OPEN:
                 book = book.with_intent(intent, added)
         this.note = f"{planned} planned"
 
 
-def _intent(cycle: Cycle, candidate: Candidate, held: int, book: risk.Book) -> OrderIntent:
+def _intent(
+    cycle: Cycle, candidate: Candidate, opening: str | None, held: int, book: risk.Book
+) -> OrderIntent:
     """The order that a candidate becomes: entries as large as the limits allow, exits whole.
 
-    held  units that an exit may close
+    opening  the first order that opened what an exit closes; None for an entry
+    held     units that an exit may close
     """
+    if (opening is None) != (candidate.purpose is Purpose.OPEN):
+        raise ValueError(f"an exit of structure {candidate.structure_id}, which nothing opened")
     if candidate.price_natural is None:
         raise ValueError(f"an accepted {candidate.strategy} of {candidate.underlying} has no price")
     limit = on_tick(candidate.legs, candidate.price_natural)
@@ -85,7 +91,7 @@ def _intent(cycle: Cycle, candidate: Candidate, held: int, book: risk.Book) -> O
     legs, quantity = lowest_terms(candidate.legs, quantity)
     return OrderIntent(
         client_order_id=client_order_id(
-            cycle.account, candidate.strategy, cycle.slot, candidate.purpose, legs
+            cycle.account, candidate.strategy, cycle.slot, opening, legs
         ),
         strategy=candidate.strategy,
         underlying=candidate.underlying,

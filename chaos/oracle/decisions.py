@@ -18,13 +18,13 @@ RANKS = {
     "sending": 1,
     "unknown": 2,
     "not_received": 3,
+    "refused": 3,
     "accepted": 4,
     "working": 5,
     "filled": 6,
     "canceled": 6,
     "expired": 6,
     "rejected": 6,
-    "refused": 6,
     "not_sent": 6,
 }
 
@@ -75,17 +75,26 @@ def _reasons(oracle: Oracle) -> Found:
 
 
 def _given_up(oracle: Oracle) -> Found:
-    """What is called never received was looked for five times, over a minute, and not found."""
+    """What is called never received was looked for five times, over a minute, and not found, or
+    says that it never left, and never arrived. What is called refused is no order."""
     rows = oracle.rows(
-        "SELECT i.client_order_id, EXTRACT(EPOCH FROM e.moved_at - i.sent_at) FROM intents i"
-        " JOIN intent_events e ON e.client_order_id = i.client_order_id"
+        "SELECT i.client_order_id, EXTRACT(EPOCH FROM e.moved_at - i.sent_at), e.detail"
+        " FROM intents i JOIN intent_events e ON e.client_order_id = i.client_order_id"
         " WHERE e.state = 'not_received'"
     )
-    for client_order_id, seconds in rows:
+    for client_order_id, seconds, why in rows:
+        if str(why).startswith("never sent"):
+            if client_order_id in oracle.arrival.posted:
+                yield "I7", f"{client_order_id} arrived and is called never sent"
+            continue
         looks = oracle.arrival.not_found[client_order_id]
         if looks < LOOKS or float(seconds) + oracle.day.skew_s_max < LOOKED_FOR_S:
             words = f"after {looks} looks and {seconds:.0f} s"
             yield "I7", f"{client_order_id} was given up {words}"
+    refused = oracle.rows("SELECT client_order_id FROM intent_events WHERE state = 'refused'")
+    for (client_order_id,) in refused:
+        if client_order_id in oracle.day.exchange.book.by_client_id:
+            yield "I7", f"{client_order_id} was called refused, and the broker has its order"
 
 
 def _moves(oracle: Oracle) -> Found:

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from db.schema.columns import INSTANT, PRICE, USD, account_id, cycle_id, identity, metadata, one_of
-from domain.orders import LIVE, LOOK_AFTER_S, IntentState, Purpose, Side
+from domain.orders import LIVE, IntentState, Purpose, Side
 from domain.risk import Check
 from domain.structures import StructureState
 
@@ -110,7 +110,7 @@ verdicts = Table(
 
 # What we mean to send, a row an order. Committed before any request leaves; the id is computed
 # from the decision and the attempt. A trigger keeps its moves to domain.orders.MOVES, keeps what is
-# filled from falling, and leaves a row in intent_events for each move.
+# filled from falling, notes when it was given up, and leaves a row in intent_events for each move.
 intents = Table(
     "intents",
     metadata,
@@ -133,6 +133,7 @@ intents = Table(
     Column("filled_quantity", Integer, nullable=False),
     Column("looks", Integer, nullable=False),  # look-ups that found no order
     Column("looked_at", INSTANT),  # null until such a look
+    Column("given_up_at", INSTANT),  # null unless it was once taken for refused or never received
     Column("moved_at", INSTANT, nullable=False),
     one_of("purpose", Purpose),
     one_of("state", IntentState),
@@ -146,9 +147,9 @@ intents = Table(
         "(sent_at IS NULL) = (state IN ('planned', 'not_sent'))", name="sent_when_it_left"
     ),
 )
-# A structure is never opened twice at once, nor closed twice at once. An order that was looked up
-# to the end and given up does not count: should it turn up beside the one that followed, that is
-# no wish of ours, and it must be possible to write it down.
+# A structure is never opened twice at once, nor closed twice at once. An order that was once given
+# up does not count: should it turn up beside the one that followed, that is no wish of ours, and it
+# must be possible to write it down.
 for purpose, doing in ((Purpose.OPEN, "opening"), (Purpose.CLOSE, "closing")):
     Index(
         f"one_live_{doing}_intent",
@@ -156,7 +157,7 @@ for purpose, doing in ((Purpose.OPEN, "opening"), (Purpose.CLOSE, "closing")):
         unique=True,
         postgresql_where=(intents.c.purpose == purpose)
         & intents.c.state.in_([IntentState.PLANNED, *LIVE])
-        & (intents.c.looks < len(LOOK_AFTER_S)),
+        & intents.c.given_up_at.is_(None),
     )
 
 # The quote of each leg that a price was made from.

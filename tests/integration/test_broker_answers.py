@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import traceback
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -123,6 +124,21 @@ ORDER = {
 }
 
 
+def legs_of(first_side, second="00215000"):
+    """The two legs of INTENT as an answer has them, or others."""
+    second_side = "sell" if first_side == "buy" else "buy"
+    return [
+        ORDER
+        | {
+            "id": f"61e69015-8549-4bfd-b9c3-01e75843f47{number}",
+            "client_order_id": f"leg-{number}",
+            "symbol": f"AAPL261218P{strike}",
+            "side": side,
+        }
+        for number, (side, strike) in enumerate([(first_side, "00210000"), (second_side, second)])
+    ]
+
+
 def without(name):
     return {key: value for key, value in ORDER.items() if key != name}
 
@@ -166,6 +182,28 @@ UNTRUSTED = {
     "a time without a zone": answer("200 OK", ORDER | {"submitted_at": "2026-11-20T15:00:00"}),
     "legs that are no list": answer("200 OK", ORDER | {"legs": {"0": ORDER}}),
     "legs that are words": answer("200 OK", ORDER | {"legs": ["long_put"]}),
+    "another's order": answer("200 OK", ORDER | {"client_order_id": "by-hand"}),
+    "an order of another size": answer("200 OK", ORDER | {"qty": "3"}),
+    "an order for an amount": answer("200 OK", ORDER | {"qty": None, "notional": "500"}),
+    "an order of other legs": answer("200 OK", ORDER | {"legs": legs_of("buy", "00220000")}),
+    "an order the other way round": answer("200 OK", ORDER | {"legs": legs_of("sell")}),
+    "an order of another thing": answer("200 OK", ORDER | {"symbol": "AAPL", "side": "buy"}),
+}
+#: Pages and codes that are no word of the broker's on an order.
+UNTRUSTED |= {
+    f"a {status} {kind}": answer(f"{status} Something", body)
+    for status in (400, 403, 404, 405, 409, 413, 422, 425, 429, 499)
+    for kind, body in {
+        "page": PAGE,
+        "without a code": {"message": "forbidden."},
+        "with a code of others": {"code": 1020, "message": "access denied"},
+        "with a code that is no number": {"code": "blocked", "message": "access denied"},
+    }.items()
+} | {
+    f"a {status} that settles nothing": answer(
+        f"{status} Something", {"code": status * 100_000, "message": "try again"}
+    )
+    for status in (409, 425, 499)
 }
 
 
@@ -261,8 +299,23 @@ REFUSALS = {
         answer("401 Unauthorized", refused(40110000, "request is not authorized")),
         NotAuthorized,
     ),
+    "an id that is taken, in other words": (
+        answer("422 Unprocessable Entity", refused(40010001, "Client-Order-ID was used before")),
+        IdTaken,
+    ),
+    "an id that is taken, under 400": (
+        answer("400 Bad Request", refused(40010001, "duplicate order")),
+        IdTaken,
+    ),
+    "a bad parameter that is not named": (
+        answer("422 Unprocessable Entity", refused(40010001, "")),
+        IdTaken,
+    ),
     "wrong keys without a body": (answer("401 Unauthorized", b""), NotAuthorized),
-    "forbidden, in plain words": (answer("403 Forbidden", b"forbidden."), NotAuthorized),
+    "wrong keys as 403": (
+        answer("403 Forbidden", refused(40110000, "request is not authorized")),
+        NotAuthorized,
+    ),
 }
 
 
@@ -385,3 +438,84 @@ def test_the_request_is_the_intent_and_nothing_else(stand):
         "time_in_force": "day",
         "type": "limit",
     }
+
+
+def test_an_answer_with_its_legs_is_taken_for_what_was_asked(stand):
+    playing = stand(answer("200 OK", ORDER | {"legs": legs_of("buy")}))
+    order = broker_at(playing.url).submit(INTENT, INTENT.limit_price)
+    assert [leg.symbol for leg in order.legs] == [leg.symbol for leg in INTENT.legs]
+
+
+def test_a_single_leg_is_compared_with_the_order_itself(stand):
+    one = replace(INTENT, legs=INTENT.legs[:1])
+    good = ORDER | {"order_class": "simple", "symbol": one.legs[0].symbol, "side": "buy"}
+    assert broker_at(stand(answer("200 OK", good)).url).submit(one, Decimal("1.07")).quantity == 2
+    playing = stand(answer("200 OK", good | {"side": "sell"}))
+    with pytest.raises(Unknown):
+        broker_at(playing.url).submit(one, Decimal("1.07"))
+
+
+NO_ORDER = answer("404 Not Found", refused(40410000, "order not found for one"))
+#: A 404 of whatever stands between, which knows nothing of orders.
+NOT_FOUND_PAGES = {
+    "a page": answer("404 Not Found", PAGE),
+    "nothing": answer("404 Not Found", b""),
+    "words": answer("404 Not Found", b"404 page not found"),
+    "a message alone": answer("404 Not Found", {"message": "Not Found"}),
+    "a code of others": answer("404 Not Found", {"code": 404, "message": "no Route matched"}),
+}
+
+
+def test_there_is_no_such_order_only_when_the_broker_says_so(stand):
+    assert broker_at(stand(NO_ORDER).url).order_by_client_id("one") is None
+    for reply in NOT_FOUND_PAGES.values():
+        with pytest.raises(Unknown):
+            broker_at(stand(reply).url).order_by_client_id("one")
+
+
+def test_an_order_that_is_looked_up_is_the_one_that_was_asked_for_or_unknown(stand):
+    playing = stand(answer("200 OK", ORDER))
+    assert broker_at(playing.url).order_by_client_id(INTENT.client_order_id).quantity == 2
+    with pytest.raises(Unknown, match=INTENT.client_order_id):
+        broker_at(playing.url).order_by_client_id("one")
+
+
+def test_a_plain_403_to_a_question_is_about_the_keys(stand):
+    """The data API has no codes, and nothing is lost by asking for the keys."""
+    with pytest.raises(NotAuthorized):
+        broker_at(stand(answer("403 Forbidden", b"forbidden.")).url).spots(["AAPL"])
+
+
+BY_HAND = ORDER | {"id": "61e69015-8549-4bfd-b9c3-01e75843f470", "client_order_id": "by-hand"}
+
+
+def test_an_order_by_hand_that_does_not_parse_is_left_out_of_the_list_and_told_of_once(
+    stand, caplog
+):
+    broker = broker_at(stand(answer("200 OK", [BY_HAND | {"qty": "some"}, ORDER])).url)
+    for _ in range(2):
+        assert [order.client_order_id for order in broker.orders(NOW)] == [INTENT.client_order_id]
+    told = [record.getMessage() for record in caplog.records if "by-hand" in record.getMessage()]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        ORDER | {"qty": "some"},
+        ORDER | {"status": None},
+        {**BY_HAND, "client_order_id": None, "qty": "some"},
+        "a word",
+    ],
+)
+def test_an_order_of_ours_that_does_not_parse_fails_the_list_and_so_does_one_that_may_be(
+    odd, stand
+):
+    with pytest.raises(Unknown):
+        broker_at(stand(answer("200 OK", [BY_HAND, odd])).url).orders(NOW)
+
+
+def test_an_order_for_an_amount_of_money_has_no_quantity_and_is_in_the_list(stand):
+    bought = BY_HAND | {"qty": None, "notional": "500", "filled_qty": "0.123456789"}
+    (order,) = broker_at(stand(answer("200 OK", [bought])).url).orders(NOW)
+    assert (order.quantity, order.filled_quantity) == (None, Decimal("0.123456789"))

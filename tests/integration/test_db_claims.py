@@ -227,10 +227,23 @@ def test_planning_the_same_decision_again_changes_nothing(database_url, cycle):
     plan(database_url, cycle, "one")
     with transaction(database_url) as session:
         ((candidate_id, _),) = candidates.read_accepted(session, cycle)
-        intents.plan_intent(session, cycle, intent("one"), (candidate_id, None), NEXT)
+        assert not intents.plan_intent(session, cycle, intent("one"), (candidate_id, None), NEXT)
     with engine(database_url).connect() as connection:
         for table in ("intents", "structures"):
             assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 1
+
+
+def test_an_id_of_another_decision_is_an_error_and_never_taken_for_planned(database_url, cycle):
+    structure_id = plan(database_url, cycle, "one")
+    _another_opening(database_url, cycle)
+    with transaction(database_url) as session:
+        ((candidate_id, _), (other_id, _)) = candidates.read_accepted(session, cycle)
+        assert not intents.plan_intent(
+            session, cycle, intent("one"), (candidate_id, structure_id), NEXT
+        )
+        for origin in ((other_id, None), (candidate_id, structure_id + 1)):
+            with pytest.raises(intents.IdInUse, match="one is of candidate"):
+                intents.plan_intent(session, cycle, intent("one"), origin, NEXT)
 
 
 #: The way to each state, through states that are allowed.

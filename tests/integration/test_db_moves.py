@@ -20,7 +20,7 @@ ALLOWED = {
     ("planned", "not_sent"),
     *[("sending", after) for after in (*FOUND, "unknown", "not_received", "refused")],
     *[("unknown", after) for after in (*FOUND, "not_received")],
-    *[("not_received", after) for after in FOUND],
+    *[(before, after) for before in ("not_received", "refused") for after in FOUND],
     *[("accepted", after) for after in FOUND[1:]],
     *[("working", after) for after in FOUND[2:]],
 }
@@ -195,13 +195,22 @@ def test_a_second_order_is_asked_for_only_when_the_first_cannot_fill_any_more(fi
         record.execute(text(PLANNED_AGAIN))
 
 
+@pytest.mark.parametrize("given_up", ["not_received", "refused"])
 def test_an_order_that_turns_up_after_it_was_given_up_is_adopted_beside_the_one_that_followed(
-    record,
+    given_up, record
 ):
     """Two may then fill: it is no wish of ours, and the books must say so."""
-    bring(record, "unknown")
-    record.execute(text("UPDATE intents SET looks = 5 WHERE client_order_id = 'closing'"))
-    go(record, "not_received")
+    bring(record, given_up)
     record.execute(text(PLANNED_AGAIN))
     go(record, "working")
     assert stored(record)[0] == "working"
+
+
+def test_an_intent_says_when_it_was_given_up_and_keeps_saying_it(record):
+    bring(record, "unknown")
+    assert stored(record, "given_up_at") == (None,)
+    go(record, "not_received", ", moved_at = '2026-11-20 15:01Z'")
+    (given_up_at,) = stored(record, "given_up_at")
+    assert given_up_at == stored(record, "moved_at")[0]
+    go(record, "working", ", moved_at = '2026-11-20 15:30Z'")
+    assert stored(record, "given_up_at") == (given_up_at,)

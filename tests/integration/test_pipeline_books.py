@@ -96,6 +96,45 @@ def test_what_was_bought_by_hand_is_explained_by_its_order_and_stays_held(pipeli
     assert_no_alarm(pipeline)
 
 
+def shares_by_hand(simulator, **how_much):
+    bought = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day",
+              "client_order_id": "by-hand"}  # fmt: skip
+    by_hand(simulator, "/sim/orders", bought | how_much)
+
+
+def test_shares_bought_by_hand_for_an_amount_of_money_are_known_and_stop_nothing(
+    pipeline, simulator
+):
+    pipeline.run_cycle(TEN)
+    shares_by_hand(simulator, notional="100")
+    for slot in (HALF_PAST, ELEVEN):
+        pipeline.run_cycle(slot)
+    stored = one(pipeline, "SELECT * FROM orders WHERE client_order_id = 'by-hand'")
+    assert (stored["quantity"], stored["status"]) == (None, "filled")
+    assert 0 < stored["filled_quantity"] < 1
+    assert_books_equal(pipeline)
+    assert_no_alarm(pipeline)
+
+
+@pytest.mark.parametrize("is_before_the_first_cycle", [True, False])
+def test_a_billionth_of_a_share_by_hand_is_counted_and_stops_nothing(
+    is_before_the_first_cycle, pipeline, simulator
+):
+    if not is_before_the_first_cycle:
+        pipeline.run_cycle(TEN)
+    simulator.advance(TEN + timedelta(minutes=1))
+    shares_by_hand(simulator, qty="0.123456789")
+    for slot in (TEN + timedelta(minutes=5), HALF_PAST, ELEVEN):
+        pipeline.run_cycle(slot)
+    held = one(pipeline, "SELECT quantity FROM positions WHERE symbol = 'AAPL'")
+    assert held["quantity"] == Decimal("0.123456789")
+    assert_books_equal(pipeline)
+    assert_no_alarm(pipeline)
+    after_close = datetime(2026, 11, 20, 21, 30, tzinfo=UTC)
+    simulator.advance(after_close)
+    assert pipeline.run_end_of_day(after_close) is None
+
+
 def test_a_condor_that_was_closed_by_hand_ends_as_closed(pipeline, simulator):
     pipeline.run_cycle(TEN)
     legs = list(simulator.exchange.book.positions.values())

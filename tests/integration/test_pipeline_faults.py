@@ -7,16 +7,18 @@ under test can take it for one it knows.
 
 import contextlib
 import importlib
+import itertools
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 
 from broker import transport
 from broker.client import Broker
-from broker.errors import Unknown
+from broker.errors import Refused, Unknown
 from simulator.book import Book
 from simulator.refusal import Refusal, not_found
 from tasks import context
@@ -684,3 +686,137 @@ class Away:
 
     def __getattr__(self, name):
         return getattr(self.market, name)
+
+
+def refuse_what_was_taken(monkeypatch):
+    """The broker says no to an order that it has taken all the same."""
+    real = Broker.submit
+
+    def take_and_refuse(broker, wanted, limit):
+        real(broker, wanted, limit)
+        raise Refused("the order: 422 qty is odd", status=422, code=42210000)
+
+    monkeypatch.setattr(Broker, "submit", take_and_refuse)
+
+
+def test_an_order_that_was_called_refused_and_comes_up_filled_is_adopted(
+    pipeline, simulator, monkeypatch
+):
+    with monkeypatch.context() as patched:
+        refuse_what_was_taken(patched)
+        hidden = {"late": True}
+        simulator.exchange.book.orders = HiddenOrders(hidden)
+        with crash_at_call(patched, 6), pytest.raises(Crash):  # before it reconciles again
+            pipeline.run_cycle(TEN)
+    assert intent(pipeline)["state"] == "refused"
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "failed"}
+    hidden.clear()
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    pipeline.run_cycle(HALF_PAST)
+    assert intent(pipeline)["state"] == "filled"
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "open"}
+    assert pipeline.rows("SELECT 1 FROM halts") == []
+    assert_books_equal(pipeline)
+
+
+def test_an_order_that_was_called_refused_and_still_works_is_adopted_and_withdrawn(
+    pipeline, simulator, monkeypatch
+):
+    simulator.exchange.quote = lambda symbol: None  # no order meets an offer
+    with monkeypatch.context() as patched:
+        refuse_what_was_taken(patched)
+        pipeline.run_cycle(TEN)
+    told = [row["state"] for row in pipeline.rows("SELECT state FROM intent_events ORDER BY id")]
+    assert told[:3] == ["planned", "sending", "refused"]
+    assert told[3] in ("accepted", "working")
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    pipeline.run_cycle(HALF_PAST)
+    assert intent(pipeline)["state"] == "canceled"
+    (order,) = simulator.exchange.book.orders.values()
+    assert order.status == "canceled"
+    assert_books_equal(pipeline)
+
+
+def test_a_refused_exit_that_comes_up_beside_the_one_that_followed_is_written_down(
+    pipeline, simulator, monkeypatch
+):
+    exchange = simulator.exchange
+    pipeline.run_cycle(TEN)
+    pipeline.edit("strategies.toml", days_to_expiry_exit="50")
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    bodies = []
+
+    def refuse(body):
+        bodies.append(body)
+        raise Refusal(422, 42210000, "not now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exchange, "place", refuse)
+        pipeline.run_cycle(HALF_PAST)
+    assert closings(pipeline) == ["refused"]
+    exchange.quote = lambda symbol: None  # no order meets an offer
+
+    def crash(broker, client_order_id):
+        raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Broker, "order_by_client_id", crash)
+        with pytest.raises(Crash):
+            pipeline.run_cycle(ELEVEN)
+    assert closings(pipeline)[0] == "refused"
+    assert closings(pipeline)[1] in ("accepted", "working")
+    (working,) = exchange.book.working.values()
+    exchange.cancel(working.id)  # two at once the broker would not take
+    exchange.route()
+    exchange.place(bodies[0])
+    pipeline.run_cycle(ELEVEN + timedelta(minutes=30))
+    assert closings(pipeline)[:2] == ["canceled", "canceled"]
+    told = pipeline.rows(
+        "SELECT e.state FROM intent_events e JOIN intents USING (client_order_id)"
+        " WHERE given_up_at IS NOT NULL ORDER BY e.id"
+    )
+    states = [row["state"] for row in told]
+    assert (states[2], states[-1]) == ("refused", "canceled")
+    assert {*states[3:-1]} & {"accepted", "working"}
+    assert_books_equal(pipeline)
+
+
+@pytest.mark.parametrize(
+    ("before_close", "why"), [(1.0, "closes within 30 s"), (-2.0, "has closed")]
+)
+def test_no_order_leaves_in_the_last_half_minute_however_long_its_quotes_take(
+    before_close, why, pipeline, simulator, monkeypatch
+):
+    close = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
+    read = Broker.quotes
+
+    def slowly(broker, symbols):
+        found = read(broker, symbols)
+        simulator.advance(close - timedelta(seconds=before_close))
+        return found
+
+    monkeypatch.setattr(Broker, "quotes", slowly)
+    pipeline.run_cycle(close - timedelta(minutes=10))
+    assert intent(pipeline)["state"] == "not_sent"
+    assert why in intent(pipeline)["detail"]
+    assert simulator.exchange.book.orders == {}
+
+
+def test_a_process_that_was_stopped_after_its_claim_sends_nothing(
+    pipeline, simulator, submit_as, monkeypatch
+):
+    ticks = itertools.count(0, 11)  # seconds pass whenever it looks
+    clock = SimpleNamespace(monotonic=lambda: next(ticks))
+    sent = submit_as(lambda real, broker, wanted: real(broker, wanted))
+    with monkeypatch.context() as patched:
+        patched.setattr(importlib.import_module("tasks.submit"), "time", clock)
+        pipeline.run_cycle(TEN)
+    assert sent == []
+    assert simulator.exchange.book.orders == {}
+    assert intent(pipeline)["state"] == "not_received"
+    assert intent(pipeline)["detail"] == "never sent: 11 s passed after the claim"
+    assert one(pipeline, "SELECT state FROM structures") == {"state": "failed"}
+    assert one(pipeline, "SELECT row_count FROM steps WHERE step = 'submit'")["row_count"] == 0
+    pipeline.run_cycle(HALF_PAST)
+    assert len(simulator.exchange.book.orders) == len(sent) == 1
+    assert_books_equal(pipeline)

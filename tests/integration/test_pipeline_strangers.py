@@ -79,7 +79,7 @@ def test_legs_opened_again_after_a_person_closed_them_can_be_closed(pipeline, si
     pipeline.run_cycle(TEN)
     close_by_hand(simulator)
     pipeline.run_cycle(TEN + timedelta(minutes=5))  # closed by hand, and opened again
-    (_, quantity) = structures(pipeline)[1]
+    _, quantity = structures(pipeline)[1]
     assert structures(pipeline) == [("closed", quantity), ("open", quantity)]
     pipeline.edit("strategies.toml", days_to_expiry_exit="50")
     pipeline.edit("limits.toml", **NOTHING_NEW)

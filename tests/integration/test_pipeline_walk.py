@@ -361,3 +361,51 @@ def test_an_exit_is_sent_however_wide_its_quotes_are(walking, simulator, asked):
     walking.run_cycle(HALF_PAST)
     assert len(asked) > entries
     assert one(walking, "SELECT state FROM structures WHERE id = 1") == {"state": "closed"}
+
+
+# Two structures with equal legs
+
+
+@pytest.fixture
+def twins(pipeline):
+    """Two open condors with the same legs, both to be closed."""
+    pipeline.edit("strategies.toml", structures_per_underlying_max="2")
+    pipeline.edit("limits.toml", same_legs_minutes_min="1")
+    pipeline.run_cycle(TEN)
+    pipeline.run_cycle(TEN + timedelta(minutes=5))
+    found = pipeline.rows("SELECT structure_id, array_agg(symbol) FROM structure_legs GROUP BY 1")
+    assert len(found) == 2
+    assert len({frozenset(row["array_agg"]) for row in found}) == 1
+    pipeline.edit("strategies.toml", days_to_expiry_exit="50")
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    return pipeline
+
+
+def exits_of(pipeline):
+    return pipeline.rows("SELECT * FROM intents WHERE purpose = 'close' ORDER BY attempt")
+
+
+def test_two_structures_with_the_same_legs_are_both_closed_in_one_slot(twins, simulator):
+    twins.run_cycle(HALF_PAST)
+    exits = exits_of(twins)
+    assert {row["structure_id"]: row["state"] for row in exits} == {1: "filled", 2: "filled"}
+    note = one(
+        twins, "SELECT note FROM steps WHERE step = 'validate' ORDER BY started_at DESC LIMIT 1"
+    )
+    assert note == {"note": "2 planned"}
+    states = twins.rows("SELECT state FROM structures")
+    assert [row["state"] for row in states] == ["closed", "closed"]
+    assert simulator.exchange.book.positions == {}
+    assert_books_equal(twins)
+    assert_no_alarm(twins)
+
+
+def test_the_exits_of_two_structures_with_the_same_legs_walk_side_by_side(twins, simulator):
+    twins.edit("execution.toml", attempts="3", attempt_s=str(ATTEMPT_S))
+    never_fill(simulator)
+    twins.run_cycle(HALF_PAST)
+    exits = exits_of(twins)
+    tried = {(row["structure_id"], row["attempt"]) for row in exits}
+    assert tried == {(structure, attempt) for structure in (1, 2) for attempt in (1, 2, 3)}
+    assert len({row["client_order_id"] for row in exits}) == len(exits) == 6
+    assert_books_equal(twins)

@@ -27,6 +27,7 @@ from db.session import transaction
 from domain.cycle import Cycle, CycleKind, LeaseLost
 from domain.orders import (
     ENDED,
+    GIVEN_UP,
     LIVE,
     MOVES,
     UNSETTLED,
@@ -200,11 +201,11 @@ class IntentLife(DatabaseMachine):
         )  # fmt: skip
         self.orders.setdefault(name, [first])
 
-    @only_with(*UNSETTLED, "not_received")
+    @only_with(*UNSETTLED, *GIVEN_UP)
     @rule(number=picks)
     def the_broker_takes_it(self, number):
         """However late: also after everybody has given it up."""
-        one = self.pick(number, [*UNSETTLED, IntentState.NOT_RECEIVED])
+        one = self.pick(number, [*UNSETTLED, *GIVEN_UP])
         if one is not None:
             self.arrive(one)
 
@@ -342,10 +343,10 @@ class IntentLife(DatabaseMachine):
                     one = intents.read_one(session, one.intent.client_order_id)
                 self.look(one)
 
-    @only_with("not_received")
+    @only_with(*GIVEN_UP)
     @rule(number=picks)
     def what_was_given_up_turns_up(self, number):
-        one = self.pick(number, [IntentState.NOT_RECEIVED])
+        one = self.pick(number, GIVEN_UP)
         if one is not None:
             self.arrive(one)
             with context.transaction(self.cycle) as session:
@@ -410,7 +411,8 @@ class IntentLife(DatabaseMachine):
         doubled = self.rows(
             f"SELECT structure_id, purpose FROM intents WHERE state IN ({live})"
             " AND client_order_id NOT IN"
-            " (SELECT client_order_id FROM intent_events WHERE state = 'not_received')"
+            " (SELECT client_order_id FROM intent_events"
+            " WHERE state IN ('not_received', 'refused'))"
             " GROUP BY structure_id, purpose HAVING count(*) > 1"
         )
         assert doubled == []

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.orders import Leg, Purpose, Side, client_order_id, lowest_terms
+from domain.orders import Leg, Side, client_order_id, lowest_terms
 
 FIRST = datetime(2014, 1, 1, tzinfo=UTC)
 symbols = st.builds(
@@ -22,7 +22,7 @@ decisions = st.fixed_dictionaries(
         "account": st.from_regex(r"[A-Z0-9]{6,12}", fullmatch=True),
         "strategy": st.from_regex(r"[a-z_]{1,30}", fullmatch=True),
         "slot": st.integers(0, 20 * 365 * 24 * 60).map(lambda m: FIRST + timedelta(minutes=m)),
-        "purpose": st.sampled_from(Purpose),
+        "closes": st.none() | st.sampled_from(["first", "second", "2", "a|2"]),
         "legs": packages,
         "attempt": st.integers(1, 20),
     }
@@ -44,8 +44,10 @@ def test_an_id_is_the_same_for_ever():
     """Written down on the day it was made: an order sent before an upgrade must be found after."""
     leg = Leg(symbol="SPY261218P00570000", side=Side.SELL, ratio=1)
     slot = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
-    found = client_order_id("PA123", "iron_condor", slot, Purpose.OPEN, [leg])
+    found = client_order_id("PA123", "iron_condor", slot, None, [leg])
     assert found == "iron_condor-261120T1500-open-b0a4a94352798219"
+    leaving = client_order_id("PA123", "iron_condor", slot, found, [leg.reversed()])
+    assert leaving == "iron_condor-261120T1500-close-216e2eff5178ae60"
 
 
 @given(decisions, decisions)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.holding import Part, closable, legs_left, unmatched
-from domain.orders import ENDED, MOVES, UNSETTLED, IntentState, Leg, Purpose, Side
+from domain.orders import ENDED, GIVEN_UP, MOVES, UNSETTLED, IntentState, Leg, Purpose, Side
 from domain.reconcile import intent_move, structure_update
 from domain.records import Order
 from domain.structures import ALIVE, Structure, StructureState
@@ -64,7 +64,7 @@ def end_of(readings, state):
     return steps
 
 
-unsettled = st.sampled_from([*UNSETTLED, IntentState.NOT_RECEIVED])
+unsettled = st.sampled_from([*UNSETTLED, *GIVEN_UP])
 
 
 @given(histories(), unsettled, st.data())

@@ -7,6 +7,7 @@ import pytest
 
 from domain.orders import (
     ENDED,
+    GIVEN_UP,
     LIVE,
     LOOK_AFTER_S,
     MOVES,
@@ -17,6 +18,7 @@ from domain.orders import (
     Purpose,
     Side,
     client_order_id,
+    is_ours,
     lowest_terms,
     next_look_at,
 )
@@ -26,7 +28,6 @@ ENDS = {
     IntentState.CANCELED,
     IntentState.EXPIRED,
     IntentState.REJECTED,
-    IntentState.REFUSED,
     IntentState.NOT_SENT,
 }
 
@@ -50,11 +51,10 @@ def test_what_has_ended_stays_as_it_is_and_everything_else_can_end():
 
 
 def test_an_order_that_left_is_never_called_not_sent_and_one_that_did_not_is_never_live():
-    for state in (*LIVE, IntentState.NOT_RECEIVED):
+    for state in (*LIVE, *GIVEN_UP):
         assert IntentState.NOT_SENT not in MOVES[state]
         assert IntentState.PLANNED not in MOVES[state]
-    # What was given up as never received is not counted as live, and may still turn up.
-    assert set(LIVE) == set(MOVES) - {IntentState.PLANNED, IntentState.NOT_RECEIVED}
+    assert set(LIVE) == set(MOVES) - {IntentState.PLANNED, *GIVEN_UP}
 
 
 def test_an_order_that_exists_is_never_called_refused_or_not_received():
@@ -65,7 +65,7 @@ def test_an_order_that_exists_is_never_called_refused_or_not_received():
 
 
 def test_whatever_may_exist_unseen_may_be_found_in_every_state_that_an_order_has():
-    for state in (*UNSETTLED, IntentState.NOT_RECEIVED):
+    for state in (*UNSETTLED, *GIVEN_UP):
         assert {IntentState.ACCEPTED, IntentState.WORKING, *ENDED} <= MOVES[state]
 
 
@@ -114,14 +114,35 @@ def test_an_order_without_an_answer_is_looked_up_at_2_5_15_30_and_60_seconds_and
     assert moments == [2, 5, 15, 30, 60]
 
 
-def test_looks_that_come_late_are_never_closer_than_two_seconds_and_none_is_left_out():
-    late = seconds_after(500)  # the process was away
+def test_looks_that_come_late_keep_the_pauses_of_the_schedule_and_none_is_left_out():
+    """An order that the broker is slow to list is given its minute however late we ask first."""
+    late = first = seconds_after(500)  # the process was away
     assert next_look_at(LEFT, None, 0) == seconds_after(2)  # due at once
+    pauses = []
     for looks in range(1, len(LOOK_AFTER_S)):
         due = next_look_at(LEFT, late, looks)
-        assert due == late + timedelta(seconds=2)
+        pauses.append((due - late).total_seconds())
         late = due
+    assert pauses == [3, 10, 15, 30]
+    assert (late - first).total_seconds() == 58
     assert next_look_at(LEFT, late, len(LOOK_AFTER_S)) is None
+
+
+def test_one_look_that_comes_late_does_not_bring_the_next_one_closer():
+    assert next_look_at(LEFT, seconds_after(29), 3) == seconds_after(44)  # 15 s after the third
+    assert next_look_at(LEFT, seconds_after(4), 1) == seconds_after(7)
+
+
+@pytest.mark.parametrize("name", ["by-hand", "904837e3-3b76-47ec-b432-046db621571b", "", "iron"])
+def test_an_id_that_others_made_is_not_taken_for_ours(name):
+    assert not is_ours(name)
+
+
+def test_an_id_of_ours_is_known_as_such():
+    for strategy in ("iron_condor", "a", "a_strategy_with_a_long_name"):
+        for closes in (None, "first"):
+            name = client_order_id("PA123", strategy, LEFT, closes, an_intent().legs, 3)
+            assert is_ours(name)
 
 
 def an_intent(quantity=5, loss="1000.01"):
@@ -151,8 +172,19 @@ def test_the_next_attempt_asks_for_what_is_left_and_can_lose_its_share_rounded_u
 
 
 def test_the_first_attempt_has_the_id_of_the_decision_and_each_further_one_its_own():
-    decision = ("PA123", "iron_condor", LEFT, Purpose.OPEN, an_intent().legs)
+    decision = ("PA123", "iron_condor", LEFT, None, an_intent().legs)
     ids = [client_order_id(*decision, attempt) for attempt in range(1, 21)]
     assert ids[0] == client_order_id(*decision)
     assert len(set(ids)) == 20
     assert ids == [client_order_id(*decision, attempt) for attempt in range(1, 21)]
+
+
+def test_exits_of_two_structures_with_the_same_legs_have_two_ids_that_say_close():
+    legs = [leg.reversed() for leg in an_intent().legs]
+    first, second = (
+        client_order_id("PA123", "iron_condor", LEFT, opened_by, legs)
+        for opened_by in ("first", "second")
+    )
+    assert first != second
+    assert "-close-" in first
+    assert "-open-" in client_order_id("PA123", "iron_condor", LEFT, None, legs)

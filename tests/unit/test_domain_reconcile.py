@@ -8,7 +8,17 @@ from uuid import UUID
 import pytest
 
 from domain.holding import Part
-from domain.orders import ENDED, LIVE, MOVES, UNSETTLED, IntentState, Leg, Purpose, Side
+from domain.orders import (
+    ENDED,
+    GIVEN_UP,
+    LIVE,
+    MOVES,
+    UNSETTLED,
+    IntentState,
+    Leg,
+    Purpose,
+    Side,
+)
 from domain.reconcile import (
     IntentMove,
     StructureUpdate,
@@ -84,7 +94,7 @@ STATUSES = {
 def test_a_status_at_the_broker_means_one_state_of_the_intent(status, state):
     assert order_state(order(status)) is state
     # Whatever was not answered, or was given up, may become it.
-    for before in (*UNSETTLED, IntentState.NOT_RECEIVED):
+    for before in (*UNSETTLED, *GIVEN_UP):
         assert state in MOVES[before]
         assert intent_move(before, 0, order(status)) == IntentMove(state=state, filled_quantity=0)
 
@@ -109,7 +119,7 @@ def test_what_was_filled_stays_filled_however_old_a_reading_is():
     assert intent_move(IntentState.WORKING, 3, order("partially_filled", 1)) is None
 
 
-@pytest.mark.parametrize("state", [*LIVE, *ENDED, IntentState.NOT_RECEIVED])
+@pytest.mark.parametrize("state", [*LIVE, *ENDED, *GIVEN_UP])
 def test_a_fill_that_is_seen_late_counts_wherever_the_intent_stands(state):
     move = intent_move(state, 1, order("partially_filled", 4))
     assert move.filled_quantity == 4

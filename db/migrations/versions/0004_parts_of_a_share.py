@@ -20,6 +20,7 @@ MOVES = {
     'accepted': AT_BROKER[1:],
     'working': AT_BROKER[2:],
 }
+LIVE = "state IN ('planned', 'sending', 'unknown', 'accepted', 'working')"
 ALLOWED = ', '.join(f"('{before}', '{after}')" for before, afters in MOVES.items() for after in afters)
 KEEP_MOVES = f"""
 CREATE OR REPLACE FUNCTION keep_intent_moves() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -38,6 +39,9 @@ BEGIN
                 OLD.filled_quantity, NEW.filled_quantity
                 USING ERRCODE = 'check_violation', CONSTRAINT = 'intents_filled_never_falls';
         END IF;
+        IF NEW.state IN ('not_received', 'refused') AND NEW.given_up_at IS NULL THEN
+            NEW.given_up_at := NEW.moved_at;
+        END IF;
     END IF;
     RETURN NEW;
 END $$
@@ -49,4 +53,11 @@ def upgrade() -> None:
         op.alter_column(table, column, type_=sa.Numeric(22, 9))
     op.alter_column('orders', 'quantity', nullable=True)
     op.add_column('discrepancies', sa.Column('accepted_at', sa.DateTime(timezone=True), nullable=True))
+    op.add_column('intents', sa.Column('given_up_at', sa.DateTime(timezone=True), nullable=True))
+    op.execute("UPDATE intents i SET given_up_at = (SELECT min(e.moved_at) FROM intent_events e WHERE"
+               " e.client_order_id = i.client_order_id AND e.state IN ('not_received', 'refused'))")
+    for purpose, name in (('open', 'one_live_opening_intent'), ('close', 'one_live_closing_intent')):
+        op.drop_index(name, 'intents')
+        where = sa.text(f"purpose = '{purpose}' AND {LIVE} AND given_up_at IS NULL")
+        op.create_index(name, 'intents', ['structure_id'], unique=True, postgresql_where=where)
     op.execute(KEEP_MOVES)
