@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Numeric,
+    Select,
     Table,
     TextClause,
     bindparam,
@@ -242,16 +243,39 @@ def read_money(connection: Connection, cycle: Cycle) -> tuple[Decimal, Decimal, 
     return None if row is None else (row.equity, row.last_equity, row.options_buying_power)
 
 
-def opening_equity(connection: Connection, account_id: int, since: datetime) -> Decimal | None:
-    """Equity at the close before `since`, as the first cycle from then on read it. The broker may
-    move its own figure on as soon as the day ends. None before any cycle."""
+def opening_equity(
+    connection: Connection, account_id: int, since: datetime, until: datetime
+) -> Decimal | None:
+    """Equity at the close before the session [since, until), as it was read first in that session:
+    the broker may move its own figure on as soon as the session ends. None when nobody read it."""
     return connection.execute(
-        select(account_marks.c.last_equity)
-        .join(cycles, cycles.c.id == account_marks.c.cycle_id)
-        .where(cycles.c.account_id == account_id, cycles.c.slot >= since)
-        .order_by(cycles.c.slot)
+        _marks(account_id, since, until, account_marks.c.last_equity)
+        .order_by(account_marks.c.marked_at)
         .limit(1)
     ).scalar_one_or_none()
+
+
+def equity_mark(
+    connection: Connection, account_id: int, since: datetime, until: datetime
+) -> tuple[Decimal, datetime] | None:
+    """Equity as it was read last in [since, until), and when that was."""
+    found = _marks(account_id, since, until, account_marks.c.equity, account_marks.c.marked_at)
+    row = connection.execute(found.order_by(account_marks.c.marked_at.desc()).limit(1)).first()
+    return None if row is None else (row.equity, row.marked_at)
+
+
+def _marks(
+    account_id: int, since: datetime, until: datetime, *columns: ColumnElement[Any]
+) -> Select[Any]:
+    return (
+        select(*columns)
+        .join_from(account_marks, cycles, cycles.c.id == account_marks.c.cycle_id)
+        .where(
+            cycles.c.account_id == account_id,
+            account_marks.c.marked_at >= since,
+            account_marks.c.marked_at < until,
+        )
+    )
 
 
 def replace_assignment_risks(
