@@ -232,9 +232,10 @@ class BooksLife(DatabaseMachine):
         if self.cycle.kind is CycleKind.END_OF_DAY:
             self.of_earlier_slots |= {
                 name
-                for name, placed in self.broker.placed.items()
-                if self.slots[name] < self.cycle.slot
-                and not placed.has_ended
+                for name, slot in self.slots.items()
+                if slot < self.cycle.slot
+                and name in self.broker.placed
+                and not self.broker.placed[name].has_ended
                 and self.books.unanswered.get(name) != "not_received"
             }
         reconcile.reconcile.fn(self.cycle)
