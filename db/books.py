@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Numeric,
+    Select,
     Table,
     TextClause,
     bindparam,
@@ -38,14 +39,12 @@ from db.schema import (
 from domain.audit import TAKEN_BACK
 from domain.books import Books, flat, news
 from domain.cycle import Cycle
-from domain.records import Account, Activity, Fill, Order, Position
+from domain.records import TERMINAL, Account, Activity, Fill, Order, Position
 from domain.report import AssignmentRisk
 
 Record = TypeVar("Record", Order, Fill, Activity, Position)
 
 MID = (func.coalesce(intent_quotes.c.bid, 0) + intent_quotes.c.ask) / 2
-#: What the broker calls an order that nothing happens to any more.
-OVER = ("filled", "canceled", "expired", "rejected", "replaced")
 #: Written once: when a row was first seen.
 ONCE = ("seen_at",)
 
@@ -226,11 +225,19 @@ def unfinished(connection: Connection, account_id: int, before: datetime) -> lis
             orders.c.account_id == account_id,
             orders.c.parent_id.is_(None),
             orders.c.submitted_at <= before,
-            orders.c.status.not_in(OVER),
+            orders.c.status.not_in(TERMINAL),
         )
         .order_by(orders.c.submitted_at, orders.c.id)
     )
     return list(found.scalars())
+
+
+def was_replaced(connection: Connection, account_id: int, client_order_id: str) -> bool:
+    """Whether a person has put another order in the place of this one."""
+    status = select(orders.c.status).where(
+        orders.c.account_id == account_id, orders.c.client_order_id == client_order_id
+    )
+    return connection.execute(status).scalar_one_or_none() == "replaced"
 
 
 def save_account(connection: Connection, cycle: Cycle, account: Account, now: datetime) -> int:
@@ -271,16 +278,39 @@ def read_money(connection: Connection, cycle: Cycle) -> tuple[Decimal, Decimal, 
     return None if row is None else (row.equity, row.last_equity, row.options_buying_power)
 
 
-def opening_equity(connection: Connection, account_id: int, since: datetime) -> Decimal | None:
-    """Equity at the close before `since`, as the first cycle from then on read it. The broker may
-    move its own figure on as soon as the day ends. None before any cycle."""
+def opening_equity(
+    connection: Connection, account_id: int, since: datetime, until: datetime
+) -> Decimal | None:
+    """Equity at the close before the session [since, until), as it was read first in that session:
+    the broker may move its own figure on as soon as the session ends. None when nobody read it."""
     return connection.execute(
-        select(account_marks.c.last_equity)
-        .join(cycles, cycles.c.id == account_marks.c.cycle_id)
-        .where(cycles.c.account_id == account_id, cycles.c.slot >= since)
-        .order_by(cycles.c.slot)
+        _marks(account_id, since, until, account_marks.c.last_equity)
+        .order_by(account_marks.c.marked_at)
         .limit(1)
     ).scalar_one_or_none()
+
+
+def equity_mark(
+    connection: Connection, account_id: int, since: datetime, until: datetime
+) -> tuple[Decimal, datetime] | None:
+    """Equity as it was read last in [since, until), and when that was."""
+    found = _marks(account_id, since, until, account_marks.c.equity, account_marks.c.marked_at)
+    row = connection.execute(found.order_by(account_marks.c.marked_at.desc()).limit(1)).first()
+    return None if row is None else (row.equity, row.marked_at)
+
+
+def _marks(
+    account_id: int, since: datetime, until: datetime, *columns: ColumnElement[Any]
+) -> Select[Any]:
+    return (
+        select(*columns)
+        .join_from(account_marks, cycles, cycles.c.id == account_marks.c.cycle_id)
+        .where(
+            cycles.c.account_id == account_id,
+            account_marks.c.marked_at >= since,
+            account_marks.c.marked_at < until,
+        )
+    )
 
 
 def replace_assignment_risks(

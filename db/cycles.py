@@ -5,7 +5,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import Connection, bindparam, func, select, text, update
+from sqlalchemy import Connection, Row, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
@@ -67,17 +67,13 @@ def open_cycle(
         if not isinstance(error.orig, LockNotAvailable):
             raise
         connection.rollback()
-        return Skip(reason="another cycle of the account is at work")
+        return Skip(reason="another cycle of the account is at work", is_busy=True)
     bury_silent(connection, account_id, now)
     if (newer := _newer_version(connection, account_id, origin[1])) is not None:
         return Skip(reason=f"version {newer} has run here and this is {origin[1]}: update it")
-    running = connection.execute(
-        select(cycles.c.kind, cycles.c.slot).where(
-            cycles.c.account_id == account_id, cycles.c.state == CycleState.RUNNING
-        )
-    ).first()
-    if running is not None:
-        return Skip(reason=f"the {running.kind} cycle of {running.slot:%Y-%m-%d %H:%M}Z is running")
+    last = connection.execute(LAST, {"of_account": account_id}).first()
+    if last is not None and last.state == CycleState.RUNNING:
+        return Skip(reason=_at_work(last, origin[1]), is_busy=True)
     opened = {
         "state": CycleState.RUNNING,
         "lease_number": lease_number,
@@ -110,7 +106,29 @@ def open_cycle(
         kind=kind,
         slot=slot,
         lease_number=lease_number,
+        version_before=_other_version(last, origin[1]),
     )
+
+
+#: The account's cycle that was opened last: only this one can be running.
+LAST = (
+    select(cycles.c.kind, cycles.c.slot, cycles.c.state, cycles.c.code_version)
+    .where(cycles.c.account_id == bindparam("of_account"), cycles.c.state != CycleState.SKIPPED)
+    .order_by((cycles.c.state == CycleState.RUNNING).desc(), cycles.c.lease_number.desc())
+    .limit(1)
+)
+
+
+def _other_version(last: Row[tuple[str, datetime, str, str]] | None, version: str) -> str | None:
+    return last.code_version if last is not None and last.code_version != version else None
+
+
+def _at_work(running: Row[tuple[str, datetime, str, str]], version: str) -> str:
+    """That a cycle runs, and that another program runs it where one does."""
+    words = f"the {running.kind} cycle of {running.slot:%Y-%m-%d %H:%M}Z is running"
+    if running.code_version != version:
+        words += f" by version {running.code_version}, and this is {version}"
+    return words
 
 
 def _newer_version(connection: Connection, account_id: int, version: str) -> str | None:
@@ -123,7 +141,8 @@ def _newer_version(connection: Connection, account_id: int, version: str) -> str
 
 
 def _parts(version: str) -> list[int]:
-    return [int(part) if part.isdigit() else 0 for part in version.split(".")]
+    """The numbers of a release; what follows its + names the source and has no order."""
+    return [int(part) if part.isdigit() else 0 for part in version.partition("+")[0].split(".")]
 
 
 #: Statements of every step are made once: to build them costs as much as to run them.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, literal, select
+from sqlalchemy import Connection, Row, Select, func, literal, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from db.schema import (
@@ -26,6 +26,7 @@ from db.schema import (
     verdicts,
 )
 from db.structures import read_structure_legs
+from domain import calendar
 from domain.cycle import Cycle, Step
 from domain.orders import Purpose
 from domain.summary import Event, HeldStructure, ShortRisk, StepTotal, Summary
@@ -66,11 +67,7 @@ def summarize(
         .group_by(verdicts.c.check_name)
     )
     ruled = select(candidates.c.rule, func.count()).where(entries, ~candidates.c.is_accepted)
-    marks = connection.execute(
-        select(account_marks)
-        .where(account_marks.c.cycle_id.in_(cycle_ids))
-        .order_by(account_marks.c.marked_at, account_marks.c.cycle_id)
-    ).all()
+    marks = _marks(connection, cycle_ids, day)
     money = marks[-1] if marks else None
     return Summary(
         account=connection.execute(
@@ -110,6 +107,17 @@ def summarize(
         steps=_steps(connection, cycle_ids),
         **_traded(connection, account_id, cycle_ids),
     )
+
+
+def _marks(
+    connection: Connection, cycle_ids: Sequence[int], day: date | None
+) -> Sequence[Row[Any]]:
+    """The account's money as the cycles read it; not what a late one read in a later session."""
+    found = select(account_marks).where(account_marks.c.cycle_id.in_(cycle_ids))
+    if day is not None:
+        found = found.where(account_marks.c.marked_at < calendar.next_session(day).open)
+    by_time = found.order_by(account_marks.c.marked_at, account_marks.c.cycle_id)
+    return connection.execute(by_time).all()
 
 
 def _counts(connection: Connection, query: Select[Any]) -> dict[str, int]:

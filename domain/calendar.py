@@ -31,6 +31,10 @@ SESSION_MINUTES = 390
 LATE_CLOSE = timedelta(minutes=LATE_MINUTES)
 
 
+class NoTimeZone(ValueError):
+    """A moment without a time zone: it would be another one on another machine."""
+
+
 class OutsideCalendar(ValueError):
     """A day before 2005 or after 2035: the calendar has no answer, so none is made up."""
 
@@ -69,9 +73,17 @@ def session(day: date) -> Session | None:
     return _sessions().get(day)
 
 
+def aware(moment: datetime) -> datetime:
+    """The moment itself, when it names its time zone; else NoTimeZone, with the remedy."""
+    if moment.tzinfo is None or moment.utcoffset() is None:
+        meant = moment.replace(tzinfo=NEW_YORK).isoformat(timespec="minutes")
+        raise NoTimeZone(f"{moment} has no time zone: in New York's it is written {meant}")
+    return moment
+
+
 def trading_day(now: datetime) -> date:
     """The date in New York at `now`."""
-    return now.astimezone(NEW_YORK).date()
+    return aware(now).astimezone(NEW_YORK).date()
 
 
 def open_session(now: datetime) -> Session | None:

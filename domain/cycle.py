@@ -42,6 +42,8 @@ class Cycle:
     kind: CycleKind
     slot: datetime
     lease_number: int
+    #: What version ran the account's cycle before; None when it was this one, or there was none.
+    version_before: str | None = None
 
 
 class LeaseLost(RuntimeError):
@@ -53,3 +55,5 @@ class Skip:
     """Why a slot was not run, in words for people."""
 
     reason: str
+    #: Another cycle of the account is at work: asked again later the slot may be run.
+    is_busy: bool = False

@@ -19,7 +19,8 @@ async def end_of_day(slot: datetime | None = None) -> State[None] | None:
     """Reconcile fills, report what may be assigned tonight, mark the day's profit.
 
     Args:
-        slot: Any moment of the day to close. Empty: the scheduled one, or now when run by hand.
+        slot: Any moment of the day to close, with its time zone. Empty: the scheduled one, or now
+            when run by hand.
     """
     closed_at = calendar.close_of(slot or scheduled_slot() or now())
     cycle = open_cycle(CycleKind.END_OF_DAY, closed_at, run_id())

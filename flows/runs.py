@@ -34,6 +34,8 @@ def slot_name() -> str:
     slot = given or scheduled_slot()
     if slot is None:
         return "by hand"
+    if slot.tzinfo is None:
+        return f"{slot:%Y-%m-%d %H:%M} without a time zone"  # the run itself refuses it
     return f"{slot.astimezone(calendar.NEW_YORK):%Y-%m-%d %H:%M} New York"
 
 

@@ -25,10 +25,13 @@ async def trading_cycle(
     """Snapshot chains, compute Greeks, scan strategies, validate risk, submit, reconcile, report.
 
     Args:
-        slot: The moment this cycle stands for. Empty: the scheduled one, or now when run by hand.
+        slot: The moment this cycle stands for, with its time zone. Empty: the scheduled one, or
+            now when run by hand.
         underlyings: What to look at. Empty: those of config/universe.toml.
     """
-    cycle = open_cycle(CycleKind.TRADING, slot or scheduled_slot(), run_id())
+    scheduled = scheduled_slot()
+    is_scheduled = slot is None and scheduled is not None
+    cycle = open_cycle(CycleKind.TRADING, slot or scheduled, run_id(), is_scheduled)
     if isinstance(cycle, Skip):
         return skipped(cycle)
     with closing(cycle):

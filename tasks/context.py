@@ -3,12 +3,12 @@
 import json
 import logging
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -25,6 +25,10 @@ from tasks.settings import settings
 LOGGER = "strikeflow"
 #: A read is safe to repeat, and only what nobody answered is worth repeating.
 READ_RETRIES, READ_RETRY_DELAYS_S = 3, [1.0, 5.0, 15.0]
+#: Within a step that is never run again as a whole a read is repeated after so long.
+READ_AGAIN_S = (0.5, 1.0, 2.0)
+
+Answer = TypeVar("Answer")
 
 
 def _as_words(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
@@ -68,7 +72,19 @@ def listen() -> None:
 
 def now() -> datetime:
     """The broker's clock, the only clock of a cycle."""
-    return broker().clock().now
+    return read(broker().clock).now
+
+
+def read(ask: Callable[[], Answer]) -> Answer:
+    """What a read answers, asked again a few times while nobody answers. Never for what changes
+    anything: an order that has no answer is looked up, not sent again."""
+    for seconds in READ_AGAIN_S:
+        try:
+            return ask()
+        except Unknown as error:
+            log.info("read again", after_s=seconds, detail=str(error))
+            waiting.wait(seconds)
+    return ask()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from broker.errors import Unknown
+from broker.errors import BrokerError, Unknown
 from db import books, cycles, intents, structures
 from db.intents import StoredIntent
 from domain.books import Books
@@ -14,9 +14,9 @@ from domain.cycle import Cycle
 from domain.holding import Holdings, legs_left
 from domain.orders import UNSETTLED, IntentState, next_look_at
 from domain.reconcile import intent_move, is_of, structure_update
-from domain.records import Order
+from domain.records import TERMINAL, Order
 from domain.structures import Structure
-from tasks.context import broker, log, now, transaction
+from tasks.context import broker, log, now, read, transaction
 from tasks.waiting import wait
 
 #: However far the broker's clock jumps, no single wait is longer.
@@ -79,6 +79,55 @@ def read_holdings(connection: Connection, account_id: int, alive: Sequence[Struc
         },
         structures={structure.id: legs_left(structure, parts[structure.id]) for structure in alive},
     )
+
+
+def withdraw_earlier(cycle: Cycle) -> int:
+    """Ask to cancel what earlier slots have left in the market; how many cancels the broker took.
+    Each is tried, before the first that nobody answered for stops the step."""
+    with transaction(cycle) as connection:
+        live = intents.read_live(connection, cycle.account_id)
+    return _withdraw_all(cycle, [one for one in live if one.slot < cycle.slot])
+
+
+def withdraw_own(cycle: Cycle) -> int:
+    """The same for what this slot has in the market."""
+    with transaction(cycle) as connection:
+        live = intents.read_live(connection, cycle.account_id)
+    return _withdraw_all(cycle, [one for one in live if one.slot == cycle.slot])
+
+
+def _withdraw_all(cycle: Cycle, ones: Sequence[StoredIntent]) -> int:
+    withdrawn, failed = 0, []
+    for one in ones:
+        try:
+            withdrawn += withdraw(cycle, one)
+        except Unknown as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return withdrawn
+
+
+def withdraw(cycle: Cycle, one: StoredIntent) -> int:
+    """1 when the broker took the cancel of an order that still works; what was read of the order is
+    kept. Reconcile sees what became of it."""
+    client_order_id = one.intent.client_order_id
+    found = read(lambda: broker().order_by_client_id(client_order_id))
+    if found is None:
+        return 0
+    moment = now()
+    with transaction(cycle) as connection:
+        cycles.renew_lease(connection, cycle, moment)
+        record(connection, cycle, one, found, moment)
+    if found.status in TERMINAL:
+        return 0
+    try:
+        broker().cancel(found.id)
+    except BrokerError as error:  # it has ended meanwhile, or the next look tells
+        log.info("not withdrawn", intent=client_order_id, reason=str(error))
+        return 0
+    log.info("withdrawn", intent=client_order_id)
+    return 1
 
 
 def settle_unsettled(cycle: Cycle, moment: datetime) -> tuple[int, datetime]:

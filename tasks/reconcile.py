@@ -34,7 +34,7 @@ from tasks.context import (
     step,
     transaction,
 )
-from tasks.orders import follow, settle_unsettled
+from tasks.orders import follow, settle_unsettled, withdraw_earlier
 from tasks.waiting import wait
 
 #: Rows may be corrected later: the last days are read again each time.
@@ -56,10 +56,14 @@ def reconcile(cycle: Cycle, name: Step = Step.RECONCILE) -> None:
     What no order and no activity explains, and legs that are left of a structure and make no whole
     units, read several times over a minute, set the halt.
 
+    As the first step of a cycle it withdraws what earlier slots have left in the market, before
+    anything else can fail.
+
     name  the step's name in the ledger: a cycle reconciles before it decides and after it sends
     """
     with step(cycle, name) as this:
         this.row_count, moment = settle_unsettled(cycle, this.now)
+        notes = _at_first(cycle) if _is_first(cycle, name) else []
         wrong = _pass(cycle, this, moment)
         until, passes = this.now + AGAIN_FOR, 1
         while wrong and passes < PASSES_MAX and moment < until:
@@ -68,7 +72,22 @@ def reconcile(cycle: Cycle, name: Step = Step.RECONCILE) -> None:
             wrong, passes = _pass(cycle, this, moment), passes + 1
         this.row_count += _raise_alarm(cycle, wrong, moment)
         if wrong:
-            this.note = f"unexplained: {', '.join(each.subject for each in wrong)}"
+            notes.append(f"unexplained: {', '.join(each.subject for each in wrong)}")
+        this.note = "; ".join(notes) or None
+
+
+def _is_first(cycle: Cycle, name: Step) -> bool:
+    return name is Step.RECONCILE_BEFORE or cycle.kind is CycleKind.END_OF_DAY
+
+
+def _at_first(cycle: Cycle) -> list[str]:
+    """Withdraw what is no longer wanted; what there is to say of a cycle's beginning."""
+    notes = []
+    if cycle.version_before is not None:
+        notes.append(f"version {cycle.version_before} ran here before")
+    if withdrawn := withdraw_earlier(cycle):
+        notes.append(f"{withdrawn} withdrawn")
+    return notes
 
 
 def _pass(cycle: Cycle, this: StepNote, moment: datetime) -> list[Discrepancy]:

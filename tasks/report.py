@@ -1,13 +1,15 @@
 """Report: what a cycle did, and at the end of the day what tonight's assignments may bring."""
 
 from base64 import b64encode
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pandas as pd
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from sqlalchemy import Connection
 
 from broker.parse import parse_money
 from db import books, cycles, reports, snapshots
@@ -19,7 +21,7 @@ from domain.picture import surface_svg
 from domain.records import Position
 from domain.report import assignment_risks
 from domain.summary import Summary
-from tasks.context import broker, step, transaction
+from tasks.context import StepNote, broker, step, transaction
 
 
 @task(cache_policy=NO_CACHE)
@@ -44,29 +46,56 @@ def report(cycle: Cycle) -> None:
 
 @task(cache_policy=NO_CACHE)
 def assignment_report(cycle: Cycle) -> None:
-    """Store and publish which short legs may become shares tonight, and mark the day's profit."""
+    """Store and publish which short legs may become shares in the night to come, and mark the day's
+    profit. Both are of a moment: a report that is late says of which."""
     with step(cycle, Step.ASSIGNMENT_REPORT) as this:
         with transaction(cycle) as connection:
             held = books.read_positions(connection, cycle.account_id)
-            money = books.read_money(connection, cycle)
         shorts = [p for p in held if is_option(p.symbol) and p.quantity < 0]
-        risks = assignment_risks(shorts, _spots(shorts), _mids(shorts), cycle.slot)
+        risks = assignment_risks(shorts, _spots(shorts), _mids(shorts), this.now)
         day = calendar.trading_day(cycle.slot)
         with transaction(cycle) as connection:
             books.replace_assignment_risks(connection, cycle, risks)
-            opening = books.opening_equity(
-                connection, cycle.account_id, calendar.open_of(cycle.slot)
-            )
-            if money is not None and opening is not None:
-                cycles.mark_day(connection, cycle, day, opening, money[0])
+            marked = _mark_day(connection, cycle, this)
             # The day's cycles, this one the last of them; later days have no part in a late report.
             since, until = calendar.open_of(cycle.slot), cycle.slot + timedelta(seconds=1)
             ids = reports.cycles_between(connection, cycle.account_id, since, until)
             summary = reports.summarize(connection, cycle.account_id, ids, day)
+        if marked is None:
+            summary = replace(summary, profit_usd=None)
+        else:
+            opening, closing = marked
+            summary = replace(summary, equity_usd=closing, profit_usd=closing - opening)
         this.row_count = len(risks)
-        create_markdown_artifact(
-            key="assignment-report", markdown=assignment_markdown(summary), description=str(day)
-        )
+        markdown = assignment_markdown(summary, this.now)
+        create_markdown_artifact(key="assignment-report", markdown=markdown, description=str(day))
+
+
+def _mark_day(
+    connection: Connection, cycle: Cycle, this: StepNote
+) -> tuple[Decimal, Decimal] | None:
+    """Write the profit of the cycle's day; the equity it opened and closed with. None, and a word
+    in the step's note, when one is not known: what is there on a later day is not the day's."""
+    day = calendar.trading_day(cycle.slot)
+    hours, following = calendar.session(day), calendar.next_session(day)
+    assert hours is not None  # no other day is opened
+    account_id = cycle.account_id
+    opening = books.opening_equity(connection, account_id, hours.open, hours.close)
+    closing = None
+    if this.now >= following.open:
+        closing = books.opening_equity(connection, account_id, following.open, following.close)
+        this.note = "late: the day closed with what the broker kept of its close"
+    if closing is None:
+        last = books.equity_mark(connection, account_id, hours.open, following.open)
+        if last is not None and this.now >= following.open:
+            this.note = f"late: the day closed with the equity read last, {last[1]:%Y-%m-%d %H:%M}Z"
+        closing = None if last is None else last[0]
+    if opening is None or closing is None:
+        missing = "opened" if opening is None else "closed"
+        this.note = f"{day} is not marked: nobody read on that day what it {missing} with"
+        return None
+    cycles.mark_day(connection, cycle, day, opening, closing)
+    return opening, closing
 
 
 def _spots(shorts: list[Position]) -> dict[str, Decimal]:
@@ -149,23 +178,31 @@ def cycle_markdown(slot: str, summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def assignment_markdown(summary: Summary) -> str:
-    """The assignment report: what has happened today, and every short leg, the likeliest to be
-    assigned tonight first."""
+def assignment_markdown(summary: Summary, read_at: datetime) -> str:
+    """The assignment report: what has happened on its day, and every short leg, the likeliest to be
+    assigned first.
+
+    read_at  when the short legs were held; on a later day than the report's it says so
+    """
+    at = read_at.astimezone(calendar.NEW_YORK)
+    is_late = at.date() != summary.day
     lines = [
         f"# Assignment report, {summary.day}",
         "",
         f"Cash **{_usd(summary.cash_usd)}**, equity **{_usd(summary.equity_usd)}**, "
-        f"today **{_usd(summary.profit_usd)}**.",
+        f"{'that day' if is_late else 'today'} **{_usd(summary.profit_usd)}**.",
         "",
         *_events(summary),
-        "## Tonight",
+        "## The night to come" if is_late else "## Tonight",
+        "",
+        f"Of what was held at {at:%Y-%m-%d %H:%M} New York"
+        + (f"; what was held on {summary.day} is not known any more." if is_late else "."),
         "",
     ]
     if not summary.assignment:
         return "\n".join([*lines, "No short contract is held: nothing can be assigned."])
     lines += [
-        "| short contract | qty | days left | in the money | extrinsic | tonight | shares | cash |",
+        "| short contract | qty | days left | in the money | extrinsic | likely | shares | cash |",
         "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
     ]
     lines += [
@@ -184,7 +221,7 @@ def _events(summary: Summary) -> list[str]:
         for e in summary.events
     ]
     return [
-        "## Today",
+        "## On the day",
         "",
         "| what | symbol | qty | cash |",
         "| --- | --- | ---: | ---: |",

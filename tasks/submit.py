@@ -2,7 +2,8 @@
 the mid towards the natural price."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from prefect import task
@@ -10,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection
 
 from broker.errors import IdTaken, Refused, Unknown
-from db import cycles, intents, structures
+from db import books, cycles, intents, structures
 from db.intents import Claim, SentPrice, StoredIntent
 from domain.cycle import Cycle, Step
 from domain.execution import gate, limit_at, package_price
@@ -19,8 +20,16 @@ from domain.orders import ENDED, LIVE, UNSETTLED, IntentState, Purpose, client_o
 from domain.records import Quote
 from domain.structures import StructureState
 from tasks.config import config
-from tasks.context import broker, listen, log, now, step, transaction
-from tasks.orders import give_up, record, refresh, settle_unsettled
+from tasks.context import broker, listen, log, now, read, step, transaction
+from tasks.orders import (
+    give_up,
+    record,
+    refresh,
+    settle_unsettled,
+    withdraw,
+    withdraw_earlier,
+    withdraw_own,
+)
 from tasks.waiting import wait
 
 #: How often to look in an attempt's time what became of it, should the broker tell nothing.
@@ -41,18 +50,34 @@ MAY_FOLLOW = (IntentState.CANCELED, IntentState.EXPIRED)
 
 @task(cache_policy=NO_CACHE)  # never retried: an order is not a read
 def submit(cycle: Cycle) -> None:
-    """Withdraw what an earlier slot left working, then work what this cycle planned."""
+    """Work what this cycle planned, after a second try to withdraw what an earlier slot has left.
+    When it fails, what it has in the market is withdrawn before the error goes on."""
     with step(cycle, Step.SUBMIT) as this:
         with transaction(cycle) as connection:
             live = intents.read_live(connection, cycle.account_id)
             planned = intents.read_planned(connection, cycle)
-        withdrawn = sum(_withdraw(one) for one in live if one.slot < cycle.slot)
+        withdrawn = withdraw_earlier(cycle)
         mine = [one for one in planned if one.slot == cycle.slot]
         left_over = [one for one in live if one.slot == cycle.slot and one.state not in UNSETTLED]
         if mine or left_over:
             listen()
-        this.row_count = _work(cycle, mine, left_over)
+        with _withdrawn_on_failure(cycle):
+            this.row_count = _work(cycle, mine, left_over)
         this.note = f"{withdrawn} withdrawn" if withdrawn else None
+
+
+@contextmanager
+def _withdrawn_on_failure(cycle: Cycle) -> Iterator[None]:
+    """Ask to cancel what is in the market when an error ends the work, and let that error go on. A
+    process that is told to end asks for nothing more: the next run of the slot goes on with it."""
+    try:
+        yield
+    except Exception:
+        try:
+            withdraw_own(cycle)
+        except Exception as error:  # the first error says more, and the next cycle withdraws
+            log.warning("not withdrawn", slot=f"{cycle.slot:%Y-%m-%dT%H:%MZ}", reason=str(error))
+        raise
 
 
 def _work(cycle: Cycle, planned: list[StoredIntent], working: list[StoredIntent]) -> int:
@@ -76,8 +101,8 @@ def _work(cycle: Cycle, planned: list[StoredIntent], working: list[StoredIntent]
 def _send(cycle: Cycle, one: StoredIntent) -> bool:
     """Whether a request left. The claim is committed first: a crash after that leaves `sending`,
     which reconcile looks up and nothing ever sends again."""
-    quotes = broker().quotes([leg.symbol for leg in one.intent.legs])
-    clock = broker().clock()  # after the quotes: they may have taken their time
+    quotes = read(lambda: broker().quotes([leg.symbol for leg in one.intent.legs]))
+    clock = read(broker().clock)  # after the quotes: they may have taken their time
     price = _price(one, quotes, clock.now)
     with transaction(cycle) as connection:
         cycles.renew_lease(connection, cycle, clock.now)
@@ -187,7 +212,7 @@ def _watch(cycle: Cycle, working: list[StoredIntent]) -> list[StoredIntent]:
 
 def _look(cycle: Cycle, one: StoredIntent, moment: datetime) -> StoredIntent:
     """The intent as its order stands at the broker now."""
-    order = broker().order_by_client_id(one.intent.client_order_id)
+    order = read(lambda: broker().order_by_client_id(one.intent.client_order_id))
     with transaction(cycle) as connection:
         cycles.renew_lease(connection, cycle, moment)
         if order is None or not record(connection, cycle, one, order, moment):
@@ -197,7 +222,7 @@ def _look(cycle: Cycle, one: StoredIntent, moment: datetime) -> StoredIntent:
 
 def _cancel(cycle: Cycle, one: StoredIntent) -> StoredIntent:
     """The intent once its order is known to have ended; as it stands when that takes too long."""
-    _withdraw(one)
+    withdraw(cycle, one)
     seen = _look(cycle, one, now())
     for _ in range(CANCEL_LOOKS):
         if seen.state in ENDED:
@@ -205,21 +230,6 @@ def _cancel(cycle: Cycle, one: StoredIntent) -> StoredIntent:
         wait(CANCEL_S)
         seen = _look(cycle, seen, now())
     return seen
-
-
-def _withdraw(one: StoredIntent) -> int:
-    """1 when the broker took the cancel of an order that is still working; reconcile sees what
-    became of it."""
-    found = broker().order_by_client_id(one.intent.client_order_id)
-    if found is None:
-        return 0
-    try:
-        broker().cancel(found.id)
-    except (Refused, Unknown) as error:  # it has ended meanwhile, or the next look tells
-        log.info("not withdrawn", intent=one.intent.client_order_id, reason=str(error))
-        return 0
-    log.info("withdrawn", intent=one.intent.client_order_id)
-    return 1
 
 
 def _follow_ups(cycle: Cycle, ended: Iterable[StoredIntent], over: datetime) -> list[StoredIntent]:
@@ -234,6 +244,8 @@ def _follow_ups(cycle: Cycle, ended: Iterable[StoredIntent], over: datetime) -> 
             again = one.intent.attempt < config().execution.attempts
             if one.state not in MAY_FOLLOW or not left or not again:
                 continue
+            if books.was_replaced(connection, cycle.account_id, one.intent.client_order_id):
+                continue  # the rest is asked for already
             name = _next_id(connection, cycle, one)
             intent = one.intent.rest(name, one.filled_quantity)
             origin = (one.candidate_id, one.structure_id)

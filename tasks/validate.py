@@ -133,14 +133,17 @@ def _book(connection: Connection, cycle: Cycle, moment: datetime) -> risk.Book:
 
 
 def _exposure(connection: Connection, cycle: Cycle, held: list[Position]) -> risk.Exposure:
-    """What is held and what is on its way, as if all of that had filled."""
+    """What is held and what is on its way, as if all of that had filled. A share that is not
+    watched counts at the broker's own mark; without one it is unknown."""
     live = intents.read_live(connection, cycle.account_id)
     symbols = {p.symbol for p in held} | {leg.symbol for one in live for leg in one.intent.legs}
     greeks = snapshots.read_greeks(connection, cycle, symbols)
-    for taken in snapshots.read_snapshots(connection, cycle):
-        if taken.spot is not None:
-            share = risk.Greek(spot=float(taken.spot), delta=1.0, gamma=0.0, theta=0.0)
-            greeks[taken.underlying] = share
+    taken = snapshots.read_snapshots(connection, cycle)
+    watched = {each.underlying: each.spot for each in taken}
+    marks = {p.symbol: p.current_price for p in held if not is_option(p.symbol)}
+    for symbol, spot in {**marks, **watched}.items():
+        if spot:
+            greeks[symbol] = risk.Greek(spot=float(spot), delta=1.0, gamma=0.0, theta=0.0)
     total = risk.Exposure()
     for position in held:
         shares = float(position.quantity) * (

@@ -44,6 +44,8 @@ class Oracle:
         self._cancels: set[str] = set()
         self._cycles: list[Process] = []  # in the order they opened one
         self._opened_halted: dict[str, frozenset[str]] = {}
+        #: By process: the orders of earlier slots that its records knew as working when it opened.
+        self._left_before: dict[str, frozenset[str]] = {}
 
     def violated(self, invariant: str, text: str) -> None:
         self.violations.append(Violation(invariant=invariant, text=text))
@@ -73,6 +75,7 @@ class Oracle:
         """A process has opened a cycle: those before it may write no more."""
         self._cycles.append(process)
         self.alarms.opened(process)
+        self._left_before[process.name] = self._known_of_earlier_slots(process)
         if self.claimed_at_halt is not None:
             self._opened_halted[process.name] = frozenset(self._working_openings())
 
@@ -98,23 +101,44 @@ class Oracle:
         self._opened_halted.clear()
 
     def ended(self, process: Process) -> None:
-        """A cycle that began under a halt and got through has asked to cancel what would open."""
+        """A cycle that has got over its first reconcile has asked to cancel what earlier slots left
+        working, whatever stopped it later; one that got through under a halt, what would open."""
         for number, text in self.alarms.ended(process):
             self.violated(number, text)
+        left = self._left_before.pop(process.name, frozenset())
+        if left and not self.is_stale(process) and self._withdrew(process):
+            for order_id in sorted(left & self._working() - self._cancels):
+                self.violated("I6", f"order {order_id} of an earlier slot outlives {process.name}")
         under_halt = self._opened_halted.pop(process.name, frozenset())
         if process.result != "done" or "end of day" in process.name:
             return
         for order_id in sorted(under_halt & self._working_openings() - self._cancels):
             self.violated("I6", f"order {order_id} works on: {process.name} did not cancel it")
 
+    def _known_of_earlier_slots(self, process: Process) -> frozenset[str]:
+        found = self.rows(
+            "SELECT o.id::text FROM intents i JOIN cycles c ON c.id = i.cycle_id"
+            " JOIN orders o ON o.client_order_id = i.client_order_id"
+            " WHERE i.state IN ('accepted', 'working')"
+            " AND c.slot < (SELECT slot FROM cycles WHERE id = %s)",
+            process.cycle_id,
+        )
+        return frozenset(row[0] for row in found)
+
+    def _withdrew(self, process: Process) -> bool:
+        """Whether a cycle's first step has ended: then the cancels have been asked for."""
+        first = "reconcile" if "end of day" in process.name else "reconcile_before"
+        query = "SELECT 1 FROM steps WHERE cycle_id = %s AND step = %s AND duration_ms IS NOT NULL"
+        return bool(self.rows(query, process.cycle_id, first))
+
+    def _working(self) -> frozenset[str]:
+        working = self.day.exchange.book.working.values()
+        return frozenset(order.id for order in working if order.status != "pending_cancel")
+
     def _working_openings(self) -> frozenset[str]:
         ours = {cid for cid, sent in self.arrival.posted.items() if sent.opens}
         working = self.day.exchange.book.working.values()
-        return frozenset(
-            order.id
-            for order in working
-            if order.client_order_id in ours and order.status != "pending_cancel"
-        )
+        return self._working() & {o.id for o in working if o.client_order_id in ours}
 
     # At its end
 

@@ -83,7 +83,7 @@ def test_a_skip_never_overwrites_what_a_slot_has_done(database_url):
 
 def test_while_a_cycle_runs_no_other_of_the_account_is_opened(database_url):
     open_at(database_url, SLOT, SLOT)
-    running = Skip(reason="the trading cycle of 2026-11-20 15:00Z is running")
+    running = Skip(reason="the trading cycle of 2026-11-20 15:00Z is running", is_busy=True)
     assert open_at(database_url, SLOT, SLOT) == running
     assert open_at(database_url, NEXT, SLOT) == running
     assert open_at(database_url, NEXT, SLOT, CycleKind.END_OF_DAY) == running

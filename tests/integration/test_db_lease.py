@@ -78,11 +78,13 @@ def test_what_was_begun_under_a_lease_holds_off_whoever_would_take_over(of_this_
     with ThreadPoolExecutor(1) as pool, context.transaction(first) as session:
         cycles.begin_step(session, first, "snapshot", SLOT)
         other = pool.submit(open_at, of_this_process, NEXT, LATE)
-        assert other.result(timeout=20) == Skip(reason="another cycle of the account is at work")
+        assert other.result(timeout=20) == Skip(
+            reason="another cycle of the account is at work", is_busy=True
+        )
     with context.transaction(first) as session:
         cycles.end_step(session, first, "snapshot", 1, (0, None))
     assert open_at(of_this_process, NEXT, SLOT) == Skip(
-        reason="the trading cycle of 2026-11-20 15:00Z is running"
+        reason="the trading cycle of 2026-11-20 15:00Z is running", is_busy=True
     )
 
 
@@ -165,8 +167,29 @@ def test_once_a_newer_version_has_run_an_older_one_is_refused(before, now, datab
 
 
 @pytest.mark.parametrize(
-    ("before", "now"), [("0.1.0", "0.1.0"), ("0.9.0", "0.10.0"), ("1", "1.0.1")]
+    ("before", "now"),
+    [("0.1.0", "0.1.0"), ("0.9.0", "0.10.0"), ("1", "1.0.1"), ("0.1.0+f", "0.1.0+a")],
 )
 def test_a_newer_version_goes_on_where_an_older_one_has_run(before, now, database_url):
     close(database_url, open_at(database_url, SLOT, SLOT, before))
     assert isinstance(open_at(database_url, NEXT, NEXT, now), Cycle)
+
+
+def test_while_another_program_runs_a_cycle_none_is_opened_and_both_are_named(database_url):
+    first = open_at(database_url, SLOT, SLOT, "0.1.0+aaa")
+    words = "the trading cycle of 2026-11-20 15:00Z is running by version 0.1.0+aaa"
+    held_off = Skip(reason=f"{words}, and this is 0.1.0+bbb", is_busy=True)
+    assert open_at(database_url, NEXT, SLOT, "0.1.0+bbb") == held_off
+    close(database_url, first)
+    assert isinstance(open_at(database_url, NEXT, SLOT, "0.1.0+bbb"), Cycle)
+
+
+def test_a_cycle_knows_which_other_program_ran_the_one_before(database_url):
+    first = open_at(database_url, SLOT, SLOT, "0.1.0+aaa")
+    assert first.version_before is None
+    close(database_url, first)
+    second = open_at(database_url, NEXT, NEXT, "0.1.0+bbb")
+    assert second.version_before == "0.1.0+aaa"
+    close(database_url, second)
+    third = open_at(database_url, NEXT + timedelta(minutes=30), NEXT, "0.1.0+bbb")
+    assert third.version_before is None

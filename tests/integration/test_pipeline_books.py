@@ -1,13 +1,20 @@
 """What the broker holds and nobody of ours ordered: explained, or an alarm; lists that lag and
 trades that are taken back, which are neither."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import httpx
 import pytest
 
+from simulator.exchange import Exchange
 from simulator.faults import Fault, FaultKind
+from simulator.sessions import Sessions
+from simulator.synthetic import Synthetic
+from simulator.times import new_york_moment
+from tasks import validate
+from tests.conftest import MADE_UP_DAY, serve
 
 TEN = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 HALF_PAST = TEN + timedelta(minutes=30)
@@ -133,6 +140,47 @@ def test_a_billionth_of_a_share_by_hand_is_counted_and_stops_nothing(
     after_close = datetime(2026, 11, 20, 21, 30, tzinfo=UTC)
     simulator.advance(after_close)
     assert pipeline.run_end_of_day(after_close) is None
+
+
+@pytest.fixture
+def with_a_share_of_nvda(pipeline_on):
+    """A watched AAPL, and one share of NVDA that nobody watches, bought by hand."""
+    sessions = Sessions(MADE_UP_DAY, MADE_UP_DAY)
+    market = Synthetic(MADE_UP_DAY, ["AAPL", "NVDA"], 7, sessions)
+    start, cash = new_york_moment(MADE_UP_DAY, 9, 0), Decimal(100_000)
+    exchange = Exchange(market, sessions, account="SIM000001", cash=cash, start=start)
+    for simulator in serve(exchange):
+        pipeline = pipeline_on(simulator)
+        simulator.advance(TEN)
+        bought = {"symbol": "NVDA", "qty": "1", "side": "buy", "type": "market",
+                  "time_in_force": "day", "client_order_id": "by-hand"}  # fmt: skip
+        by_hand(simulator, "/sim/orders", bought)
+        yield pipeline
+
+
+def delta_verdict(pipeline):
+    query = "SELECT value, passed FROM verdicts WHERE check_name = 'portfolio_delta'"
+    return one(pipeline, query)
+
+
+def test_a_share_that_is_not_watched_counts_at_the_brokers_mark(with_a_share_of_nvda):
+    with_a_share_of_nvda.run_cycle(TEN)
+    assert delta_verdict(with_a_share_of_nvda)["passed"]
+    assert one(with_a_share_of_nvda, "SELECT state FROM intents") == {"state": "filled"}
+
+
+def test_a_share_that_is_not_watched_and_has_no_mark_leaves_the_exposure_unknown(
+    with_a_share_of_nvda, monkeypatch
+):
+    real = validate.books.read_positions
+
+    def unmarked(*arguments):
+        return [replace(held, current_price=None) for held in real(*arguments)]
+
+    monkeypatch.setattr(validate.books, "read_positions", unmarked)
+    with_a_share_of_nvda.run_cycle(TEN)
+    assert not delta_verdict(with_a_share_of_nvda)["passed"]
+    assert with_a_share_of_nvda.rows("SELECT * FROM intents") == []
 
 
 def test_a_condor_that_was_closed_by_hand_ends_as_closed(pipeline, simulator):

@@ -6,6 +6,7 @@ What the simulator holds is the oracle: its books are read as they are, not thro
 import asyncio
 import importlib
 import re
+import time
 from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -16,11 +17,14 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from broker.errors import Unknown
 from db import halts, reports
 from db.session import engine, transaction
 from domain.risk import Check
 from simulator.faults import Fault, FaultKind
 from tasks import open_cycle as opening
+from tasks import version
+from tasks.waiting import pass_time_by
 
 trading_flow = importlib.import_module("flows.trading_cycle")
 end_of_day_flow = importlib.import_module("flows.end_of_day")
@@ -385,6 +389,59 @@ def test_a_slot_a_little_late_and_a_slot_on_a_half_day_are_run(pipeline, simulat
     assert pipeline.run_cycle(datetime(2026, 11, 27, 17, 45, tzinfo=UTC)) is None
 
 
+#: Moments that the schedules of prefect.yaml fire at and that are no slots of their days.
+NO_SLOTS = {
+    "a quarter to one on a full day": (TEN + timedelta(hours=2, minutes=45), "12:45"),
+    "one o'clock on a half day": (datetime(2026, 11, 27, 18, 0, tzinfo=UTC), "13:00"),
+}
+
+
+@pytest.mark.parametrize("what", NO_SLOTS)
+def test_a_scheduled_moment_that_is_no_slot_is_skipped_with_the_reason(
+    what, pipeline, simulator, monkeypatch
+):
+    moment, clock = NO_SLOTS[what]
+    monkeypatch.setattr(trading_flow, "scheduled_slot", lambda: moment)
+    simulator.advance(moment)
+    state = asyncio.run(trading_flow.trading_cycle.fn(None))
+    assert state.name == "Skipped"
+    assert state.message.startswith(f"{clock} New York is no slot of 2026-11-2")
+    assert reason_of(pipeline, moment) == state.message
+
+
+def test_a_scheduled_slot_is_run_and_any_moment_by_hand(pipeline, simulator, monkeypatch):
+    monkeypatch.setattr(trading_flow, "scheduled_slot", lambda: TEN)
+    simulator.advance(TEN)
+    assert asyncio.run(trading_flow.trading_cycle.fn(None)) is None
+    assert pipeline.run_cycle(TEN + timedelta(hours=2, minutes=45)) is None
+
+
+@pytest.mark.parametrize("flow", [trading_flow.trading_cycle, end_of_day_flow.end_of_day])
+def test_a_slot_without_a_time_zone_is_refused_in_one_line_with_the_remedy(
+    flow, pipeline, simulator
+):
+    simulator.advance(CLOSE)
+    with pytest.raises(ValueError, match="time zone") as said:
+        asyncio.run(flow.fn(datetime(2026, 11, 20, 10, 0)))  # noqa: DTZ001 - what is refused
+    assert str(said.value) == (
+        "2026-11-20 10:00:00 has no time zone: in New York's it is written 2026-11-20T10:00-05:00"
+    )
+    assert pipeline.rows("SELECT * FROM cycles") == []
+
+
+def test_a_change_of_program_is_said_in_the_first_step_of_the_first_cycle(
+    pipeline, simulator, monkeypatch
+):
+    pipeline.run_cycle(TEN)
+    was = version.code_version()
+    assert one(pipeline, "SELECT code_version FROM cycles") == {"code_version": was}
+    monkeypatch.setattr(opening, "code_version", lambda: "0.1.0+000000000000")
+    pipeline.run_cycle(HALF_PAST)
+    pipeline.run_cycle(TEN + timedelta(hours=1))
+    said = pipeline.rows("SELECT step, note FROM steps WHERE note LIKE '%version%'")
+    assert said == [{"step": "reconcile_before", "note": f"version {was} ran here before"}]
+
+
 def test_a_slot_by_hand_is_this_minute(pipeline, simulator):
     simulator.advance(TEN + timedelta(seconds=42))
     assert asyncio.run(trading_flow.trading_cycle.fn(None)) is None
@@ -534,21 +591,63 @@ def test_a_working_order_of_an_earlier_slot_is_withdrawn(pipeline, simulator):
     pipeline.run_cycle(TEN)
     assert intent_states(pipeline) == [("open", "working")]
     assert structure(pipeline)["state"] == "opening"
+    halt(pipeline)
     pipeline.run_cycle(HALF_PAST)
     (order,) = simulator.exchange.book.orders.values()
     assert order.status == "canceled"
     assert intent_states(pipeline) == [("open", "canceled")]
     assert structure(pipeline)["state"] == "failed"
     assert_books_equal(pipeline)
+    (note,) = pipeline.rows("SELECT note FROM steps WHERE note LIKE '%withdrawn%'")
+    assert note == {"note": "1 withdrawn"}
 
 
-def test_a_working_opening_order_is_withdrawn_under_a_halt_too(pipeline, simulator):
+def test_a_slot_decides_anew_on_what_an_earlier_one_left_working(pipeline, simulator):
+    leave_working(simulator)
+    pipeline.run_cycle(TEN)
+    pipeline.run_cycle(HALF_PAST)
+    assert [order.status for order in simulator.exchange.book.orders.values()] == ["canceled"] * 2
+    assert intent_states(pipeline) == [("open", "canceled")] * 2
+    assert_books_equal(pipeline)
+
+
+def test_what_an_earlier_slot_left_is_withdrawn_though_market_data_is_away(pipeline, simulator):
     leave_working(simulator)
     pipeline.run_cycle(TEN)
     halt(pipeline)
-    pipeline.run_cycle(HALF_PAST)
+    away = Fault(kind=FaultKind.ERROR_BEFORE, method="GET", path="/v1beta1/*", times=0)
+    simulator.exchange.faults.arm(away)
+    with pytest.raises(Unknown):
+        pipeline.run_cycle(HALF_PAST)
     (order,) = simulator.exchange.book.orders.values()
     assert order.status == "canceled"
+    assert intent_states(pipeline) == [("open", "canceled")]
+
+
+def test_what_is_read_of_an_order_to_be_withdrawn_is_kept(pipeline, simulator):
+    """The lists cannot be read; the order itself can, and it has filled."""
+    leave_working(simulator)
+    pipeline.run_cycle(TEN)
+    del simulator.exchange.quote
+    next(iter(simulator.exchange.book.working.values())).limit_price = Decimal(0)
+    away = Fault(kind=FaultKind.ERROR_BEFORE, method="GET", path="/v2/account/activities", times=0)
+    simulator.exchange.faults.arm(away)
+    with pytest.raises(Unknown):
+        pipeline.run_cycle(HALF_PAST)
+    assert intent_states(pipeline) == [("open", "filled")]
+    assert structure(pipeline)["state"] == "open"
+
+
+def test_the_end_of_day_withdraws_what_still_works(pipeline, simulator):
+    leave_working(simulator)
+    pipeline.run_cycle(TEN)
+    (order,) = simulator.exchange.book.working.values()
+    order.expires_at += 7 * 24 * 3600 * 10**9  # as one that is good till canceled
+    simulator.advance(CLOSE)
+    assert order.id in simulator.exchange.book.working
+    pipeline.run_end_of_day(TEN)
+    assert order.status == "canceled"
+    assert intent_states(pipeline) == [("open", "canceled")]
 
 
 def test_an_order_that_fills_between_slots_is_seen_before_anything_is_decided(pipeline, simulator):
@@ -656,6 +755,94 @@ def test_a_report_that_is_late_is_about_its_own_day(pipeline, simulator):
     assert "Assignment report, 2026-11-20" in markdown
     shorts = [p.symbol for p in simulator.exchange.book.positions.values() if p.qty < 0]
     assert all(symbol in markdown for symbol in shorts)
+
+
+MONDAY = TEN + timedelta(days=3)
+
+
+def run_late(pipeline, simulator, moment):
+    """Friday's report on a later day; what its step says."""
+    simulator.advance(moment)
+    assert pipeline.run_end_of_day(TEN) is None
+    return one(pipeline, "SELECT note FROM steps WHERE step = 'assignment_report'")["note"]
+
+
+def test_a_report_of_the_next_session_marks_the_day_with_the_close_and_not_with_todays_money(
+    pipeline, simulator
+):
+    pipeline.run_cycle(TEN)
+    simulator.advance(CLOSE)
+    closing = simulator.exchange.figures().equity
+    simulator.advance(MONDAY)
+    simulator.exchange.book.cash += 7_777  # Monday's money
+    note = run_late(pipeline, simulator, MONDAY)
+    assert note == "late: the day closed with what the broker kept of its close"
+    day = one(pipeline, "SELECT opening_equity, closing_equity, profit_usd FROM days")
+    kept = simulator.exchange.book.equity_last
+    assert abs(kept - closing) < 100  # the auction is not the minute after it
+    assert day == {
+        "opening_equity": 100_000, "closing_equity": kept, "profit_usd": kept - 100_000,
+    }  # fmt: skip
+    _, markdown = pipeline.published[-1]
+    assert "what was held on 2026-11-20 is not known any more" in markdown
+    assert "Of what was held at 2026-11-23 10:00 New York" in markdown
+    assert "## Tonight" not in markdown
+    assert f"equity **${kept:,.2f}**" in markdown
+
+
+def test_a_report_of_a_later_session_marks_the_day_with_what_was_read_last(pipeline, simulator):
+    pipeline.run_cycle(TEN)
+    equity = one(pipeline, "SELECT equity FROM account_marks")["equity"]
+    note = run_late(pipeline, simulator, MONDAY + timedelta(days=1))
+    assert re.fullmatch(r"late: the day closed with the equity read last, 2026-11-20 15:0\dZ", note)
+    day = one(pipeline, "SELECT opening_equity, closing_equity FROM days")
+    assert day == {"opening_equity": 100_000, "closing_equity": equity}
+
+
+def test_a_day_that_nobody_read_the_account_on_is_not_marked_and_says_so(pipeline, simulator):
+    note = run_late(pipeline, simulator, MONDAY)
+    assert note == "2026-11-20 is not marked: nobody read on that day what it opened with"
+    assert pipeline.rows("SELECT * FROM days") == []
+
+
+def leave_running(pipeline, until):
+    """As a process does that has died in its last slot, or is at work still."""
+    pipeline.run_cycle(datetime(2026, 11, 20, 20, 45, tzinfo=UTC))
+    pipeline.simulator.advance(CLOSE + timedelta(minutes=15))
+    with engine(pipeline.database_url).begin() as connection:
+        connection.execute(
+            text("UPDATE cycles SET state = 'running', closed_at = NULL, lease_until = :until"),
+            {"until": until},
+        )
+
+
+def test_a_report_that_meets_a_dead_cycle_is_made_when_its_lease_has_run_out(pipeline):
+    leave_running(pipeline, CLOSE + timedelta(minutes=17))
+    assert pipeline.run_end_of_day(TEN) is None
+    found = pipeline.rows("SELECT kind, state, reason FROM cycles ORDER BY id")
+    assert [tuple(row.values()) for row in found] == [
+        ("trading", "failed", "its lease ran out"),
+        ("end_of_day", "done", None),
+    ]
+    assert len(pipeline.rows("SELECT * FROM days")) == 1
+
+
+def test_a_report_that_meets_a_running_cycle_waits_for_its_end_and_not_for_ever(
+    pipeline, simulator
+):
+    leave_running(pipeline, CLOSE + timedelta(hours=2))
+    skipped = pipeline.run_end_of_day(TEN)
+    assert skipped.message == "the trading cycle of 2026-11-20 20:45Z is running"
+    assert simulator.now <= CLOSE + timedelta(minutes=31)
+    passing = pass_time_by(time.sleep)
+
+    def wait(seconds):
+        passing(seconds)
+        with engine(pipeline.database_url).begin() as connection:
+            connection.execute(text("UPDATE cycles SET state = 'done', closed_at = lease_until"))
+
+    pass_time_by(wait)
+    assert pipeline.run_end_of_day(TEN) is None
 
 
 def test_an_assignment_report_run_twice_doubles_nothing(pipeline, simulator, monkeypatch):

@@ -47,8 +47,8 @@ def close_by_hand(simulator, **more):
 
 
 def alarms(pipeline):
-    return [row["subject"] for row in pipeline.rows(
-        "SELECT subject FROM discrepancies WHERE explained_at IS NULL ORDER BY subject")]  # fmt: skip
+    query = "SELECT subject FROM discrepancies WHERE explained_at IS NULL ORDER BY subject"
+    return [row["subject"] for row in pipeline.rows(query)]
 
 
 def halted(pipeline):

@@ -12,9 +12,11 @@ from itertools import pairwise
 import pytest
 
 from broker.client import Broker
+from broker.errors import Unknown
 from simulator.faults import Fault, FaultKind
 
 trading_flow = importlib.import_module("flows.trading_cycle")
+submitting = importlib.import_module("tasks.submit")
 
 TEN = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 HALF_PAST = TEN + timedelta(minutes=30)
@@ -261,6 +263,55 @@ def test_an_order_of_a_run_that_died_is_worked_on_by_the_next_run_of_its_slot(
     assert len(set(sent)) == len(sent) == 4
     assert simulator.exchange.book.working == {}
     assert_books_equal(walking)
+
+
+def test_a_read_that_nobody_answers_once_does_not_stop_the_walk(walking, simulator, asked):
+    never_fill(simulator)
+    for path in ("/v2/orders:by_client_order_id", "/v1beta1/options/snapshots", "/v2/clock"):
+        for skip in (1, 5):
+            fault = Fault(kind=FaultKind.ERROR_BEFORE, method="GET", path=path, skip=skip)
+            simulator.exchange.faults.arm(fault)
+    assert walking.run_cycle(TEN) is None
+    assert len(asked) == 4
+    assert [row["state"] for row in intents_of(walking)] == ["canceled"] * 4
+
+
+def clock_fails_after_the_order(simulator, times):
+    place = simulator.exchange.place
+
+    def then_no_clock(body):
+        simulator.exchange.place = place
+        fault = Fault(kind=FaultKind.ERROR_BEFORE, method="GET", path="/v2/clock", times=times)
+        simulator.exchange.faults.arm(fault)
+        return place(body)
+
+    simulator.exchange.place = then_no_clock
+
+
+def test_when_sending_fails_what_is_in_the_market_is_withdrawn(walking, simulator, asked):
+    never_fill(simulator)
+    clock_fails_after_the_order(simulator, times=4)
+    with pytest.raises(Unknown, match="the clock: 500"):
+        walking.run_cycle(TEN)
+    (order,) = simulator.exchange.book.orders.values()
+    assert order.status == "canceled"
+    assert [row["state"] for row in intents_of(walking)] == ["working"]
+    assert walking.run_cycle(HALF_PAST) is None
+    assert intents_of(walking)[0]["state"] == "canceled"
+
+
+def test_the_error_that_stopped_the_sending_is_told_though_nothing_can_be_withdrawn(
+    walking, simulator, asked, monkeypatch
+):
+    never_fill(simulator)
+    clock_fails_after_the_order(simulator, times=0)
+
+    def refused(*_):
+        raise RuntimeError("nothing can be withdrawn")
+
+    monkeypatch.setattr(submitting, "withdraw_own", refused)
+    with pytest.raises(Unknown, match="the clock: 500"):
+        walking.run_cycle(TEN)
 
 
 def test_no_attempt_begins_after_the_deadline(walking, simulator, asked):

@@ -232,7 +232,8 @@ class LeaseLife(DatabaseMachine):
             cycles.begin_step(session, one.cycle, step, LeaseLife.now)
             with self.changing_nothing():
                 held_off = self.open(one.account, name, max(VERSIONS))
-                assert held_off == Skip(reason="another cycle of the account is at work")
+                words = "another cycle of the account is at work"
+                assert held_off == Skip(reason=words, is_busy=True)
             with transaction(self.url) as person:
                 halts.set_halt(person, one.cycle.account_id, "enough")
             (other,) = set(NUMBERS) - {one.account}

@@ -3,7 +3,7 @@ before, corrected, taken back: after every pass our books are the newest it has 
 once; a second pass writes nothing; the audit names what nothing explains and nothing else."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -49,6 +49,8 @@ class BooksLife(DatabaseMachine):
         BooksLife.broker = ModelBroker()
         self.books = BooksModel(self.broker)
         self.withdrawn: set[str] = set()
+        self.slots: dict[str, datetime] = {}  # of each order
+        self.of_earlier_slots: set[str] = set()  # which the first step of a cycle withdraws
         self.count = 0
         self.open_cycle(CycleKind.TRADING)
         self.a_pass([0])
@@ -76,6 +78,7 @@ class BooksLife(DatabaseMachine):
             intents.plan_intent(session, self.cycle, intent, origin, now)
             one = intents.read_one(session, name)
             assert intents.claim(session, one, PRICE, now, 10**6) is Claim.CLAIMED
+        self.slots[name] = self.cycle.slot
         held = self.books.held.setdefault(one.structure_id, Held(package, units))
         (held.entries if held_id is None else held.exits).append(name)
         held.state = "opening" if held_id is None else "closing"
@@ -232,8 +235,18 @@ class BooksLife(DatabaseMachine):
 
     @rule(per_wait=st.integers(0, 3))
     def a_whole_reconcile(self, per_wait: int) -> None:
-        """It looks up what has no answer, and reads again while rows come in."""
+        """It looks up what has no answer, and reads again while rows come in. As the only one of an
+        end of day it withdraws what works still."""
         self.broker.ages, self.broker.per_wait = [0], per_wait
+        if self.cycle.kind is CycleKind.END_OF_DAY:
+            self.of_earlier_slots |= {
+                name
+                for name, slot in self.slots.items()
+                if slot < self.cycle.slot
+                and name in self.broker.placed
+                and not self.broker.placed[name].has_ended
+                and self.books.unanswered.get(name) != "not_received"
+            }
         reconcile.reconcile.fn(self.cycle)
         for name in self.books.unanswered:
             if name not in self.broker.placed:
@@ -256,7 +269,7 @@ class BooksLife(DatabaseMachine):
             self.books.follow(held)
         known = [(key, held.state, held.quantity) for key, held in self.books.held.items()]
         assert self.rows("SELECT id, state, quantity FROM structures ORDER BY id") == known
-        assert self.broker.asked == self.books.to_withdraw()
+        assert self.broker.asked == self.books.to_withdraw() | self.of_earlier_slots
 
     def every_order_fill_and_activity_is_there_once_as_it_was_told_last(self) -> None:
         told = [self.broker.placed[name].history[n] for name, n in self.broker.known.items()]
