@@ -3,7 +3,7 @@ listened to, its end judged."""
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from broker.errors import BrokerError
 from chaos.faults import FAULTS, Armed
+from chaos.gateway import Gateway
 from chaos.history import History
 from chaos.listening import Listening
 from chaos.market import exchange_of, sessions_around
@@ -48,18 +49,22 @@ class Day:
     def __init__(self, plan: Plan, stage: Stage) -> None:
         self.plan = plan
         self.stage = stage
+        self.settings = plan.settings
         self.config = stage.clear(plan.settings)
         self.history = History()
         self.operations = Operations(tell=self.history.add)
         self.exchange = exchange_of(plan.scene, plan.switches)
         self.listening = Listening(self.exchange, self.advance)
-        self.wire = InProcess(create_app(self.exchange, streams=self.listening.streams))
+        broker = InProcess(create_app(self.exchange, streams=self.listening.streams))
+        self.wire = Gateway(broker=broker, tell=self.history.add)
         self.oracle = Oracle(self)
         self.armed: list[tuple[str, Armed]] = []
         #: How the present slot is run, when a fault of the orchestrator has a say in it.
         self.way: Callable[[int], None] | None = None
         #: What cannot be done yet, tried before each slot.
         self.waiting: list[Callable[[], bool]] = []
+        #: What is done when the last slot is over.
+        self.at_rest: list[Callable[[], None]] = []
         self.skew_s_max = 0.0
         self.counts: Counter[str] = Counter()
         self._runs = 0
@@ -70,12 +75,17 @@ class Day:
     def is_plain(self) -> bool:
         """Whether orders alone have moved what is held."""
         moved = any(row.order_id is None for row in self.exchange.book.activities)
-        odd = self.has_fault("F21") or self.has_fault("F23")
+        odd = any(self.has_fault(number) for number in ("F21", "F23", "F45", "F46", "F47"))
         return not moved and not odd and not self.plan.scene.is_split
 
     def has_fault(self, number: str) -> bool:
         """Whether a fault of this number of the catalogue is in the plan."""
         return any(FAULTS[fault.kind].number == number for fault in self.plan.faults)
+
+    @property
+    def has_postgres_fault(self) -> bool:
+        """Whether one that stands or stood makes errors of the database."""
+        return any(FAULTS[name].is_postgres for name, _ in self.armed)
 
     # The day
 
@@ -96,6 +106,8 @@ class Day:
             fired[name] += armed.fired()
         if self.plan.is_special_day:
             fired["special_day"] += 1
+        if self.plan.is_silent:
+            fired["silent_days"] += 1
         return Played(
             seed=self.plan.seed,
             violations=tuple(self.oracle.violations),
@@ -133,12 +145,16 @@ class Day:
         sessions = sessions_around(plan.scene.day.year)
         self.exchange.faults.disarm()
         self.operations.traps.clear()
+        self.wire.spoils.clear()
         self.history.add("rest", "faults have stopped")
+        for last in self.at_rest:
+            last()
         first, second = sessions.on(plan.scene.day), sessions.on(plan.scene.next_day)
         assert first is not None
         assert second is not None
         self.advance(first.close + END_OF_DAY_AFTER)
-        self.run_end_of_day()
+        if not plan.is_silent:
+            self.run_end_of_day()
         self.advance(second.open + 20 * MINUTE)
         self.be_last()
         ended = self.run_cycle(self.exchange.now)
@@ -149,6 +165,13 @@ class Day:
     def be_last(self) -> None:
         """From now on everything has come to rest: a reconcile is done twice."""
         self._is_last = True
+
+    def change_settings(self, wanted: Mapping[tuple[str, str], str]) -> None:
+        """Some settings of the day, by file and name, are others from now on."""
+        self.settings = tuple((f, n, wanted.get((f, n), v)) for f, n, v in self.settings)
+        self.config = self.stage.use(self.settings)
+        self.oracle.arrival.read_limits()
+        self.history.add("settings", ", ".join(f"{n} {v}" for (_, n), v in wanted.items()))
 
     # Runs
 
@@ -218,8 +241,8 @@ class Day:
     def _is_explained(self, error: Exception) -> bool:
         if isinstance(error, BrokerError) or type(error).__name__ == "LeaseLost":
             return True
-        is_postgres = any(FAULTS[name].is_postgres for name, _ in self.armed)
-        return isinstance(error, DBAPIError | DatabaseUnavailable) and is_postgres
+        is_of_postgres = isinstance(error, DBAPIError | DatabaseUnavailable)
+        return is_of_postgres and self.has_postgres_fault
 
     def ended(self, process: Process) -> None:
         self.history.add("ended", f"{process.name}: {process.result}")
@@ -272,9 +295,12 @@ class Day:
 
     def unanswered(self, request: requests.PreparedRequest, error: Exception) -> None:
         self.history.add("answer", f"none: {type(error).__name__}")
+        self.oracle.unanswered(request.path_url)
 
     def stepped(self, name: str, again: Callable[[], object]) -> None:
         """A step is done. The last reconcile is done once more, over an unchanged broker."""
+        if name == "reconcile":
+            self.oracle.reconciled(current())
         if self._is_last and name == "reconcile" and self._reconciled():
             before = self.oracle.contents()
             self._stands_still = True

@@ -14,6 +14,9 @@ import requests
 from chaos.oracle import books, decisions
 from chaos.oracle.alarms import Alarms
 from chaos.oracle.arrival import Arrival
+from chaos.oracle.custody import Custody
+from chaos.oracle.restored import Restored
+from chaos.oracle.withdrawals import Withdrawals
 from chaos.process import Process, current
 
 if TYPE_CHECKING:
@@ -39,6 +42,9 @@ class Oracle:
         self.violations: list[Violation] = []
         self.arrival = Arrival(self)
         self.alarms = Alarms(self)
+        self.custody = Custody(self)
+        self.restored = Restored(self)
+        self.withdrawals = Withdrawals(self)
         #: Intents that had been claimed when the standing halt was committed; None without one.
         self.claimed_at_halt: frozenset[str] | None = None
         self._cancels: set[str] = set()
@@ -68,11 +74,21 @@ class Oracle:
 
     def answered(self, method: str, path: str, response: requests.Response) -> None:
         self.arrival.told(method, path, response)
+        self.withdrawals.answered(path, response.status_code)
+
+    def unanswered(self, path: str) -> None:
+        self.withdrawals.answered(path, None)
+
+    def reconciled(self, process: Process) -> None:
+        """A reconcile of a process is done, its first or its last."""
+        self.withdrawals.reconciled(process)
+        self.restored.reconciled(process)
 
     def opened(self, process: Process) -> None:
         """A process has opened a cycle: those before it may write no more."""
         self._cycles.append(process)
         self.alarms.opened(process)
+        self.custody.opened(process)
         if self.claimed_at_halt is not None:
             self._opened_halted[process.name] = frozenset(self._working_openings())
 
@@ -99,7 +115,8 @@ class Oracle:
 
     def ended(self, process: Process) -> None:
         """A cycle that began under a halt and got through has asked to cancel what would open."""
-        for number, text in self.alarms.ended(process):
+        judges = (self.alarms, self.custody, self.restored, self.withdrawals)
+        for number, text in chain.from_iterable(judge.ended(process) for judge in judges):
             self.violated(number, text)
         under_halt = self._opened_halted.pop(process.name, frozenset())
         if process.result != "done" or "end of day" in process.name:
@@ -139,7 +156,7 @@ class Oracle:
 
     def judge(self) -> None:
         """Everything has come to rest."""
-        found = (books.judge(self), decisions.judge(self), self.alarms.judge())
+        found = (books.judge(self), decisions.judge(self), self.alarms.judge(), self.custody.judge())
         for number, text in chain.from_iterable(found):
             self.violated(number, text)
         for (slot,) in self.rows("SELECT slot FROM cycles WHERE state = 'running'"):

@@ -37,6 +37,10 @@ class Arrival:
         self._accounts: list[Mapping[str, str]] = []
         self._lots: list[Lot] = []
 
+    def read_limits(self) -> None:
+        """The limits of the day as its config folder has them now."""
+        self._limits = read_limits(self._day.config)
+
     # What the client was told
 
     def told(self, method: str, path: str, response: requests.Response) -> None:
@@ -71,7 +75,7 @@ class Arrival:
         self.posted.setdefault(asked.client_order_id, asked)
 
     def _found(self, asked: Package) -> Iterator[tuple[str, str]]:
-        if asked.client_order_id in self.posted:
+        if asked.client_order_id in self.posted.keys() - self._oracle.restored.forgotten:
             yield "I1", "the same order is sent a second time"
         row = self._own.execute(
             "SELECT state, purpose, quantity FROM intents WHERE client_order_id = %s",
@@ -87,6 +91,7 @@ class Arrival:
         yield from self._hours()
         if asked.opens:
             yield from self._halt(asked)
+            yield from self._oracle.restored.opening(process=current())
             yield from self._risk(asked)
 
     def _lease(self) -> Iterator[tuple[str, str]]:
