@@ -11,6 +11,7 @@ import requests
 from sqlalchemy.exc import DBAPIError
 
 from broker.errors import BrokerError
+from chaos.driving import body_of, driven, words_of
 from chaos.faults import FAULTS, Armed
 from chaos.gateway import Gateway
 from chaos.history import History
@@ -181,12 +182,12 @@ class Day:
         return self.run(process, self.cycle_work(slot))
 
     def cycle_work(self, slot: int) -> Callable[[], str]:
-        return lambda: _driven(trading_flow.trading_cycle.fn(utc(slot), None))
+        return lambda: driven(trading_flow.trading_cycle.fn(utc(slot), None))
 
     def run_end_of_day(self) -> str:
         moment = utc(self.exchange.now)
         return self.run(
-            self.new_process("end of day"), lambda: _driven(end_of_day_flow.end_of_day.fn(moment))
+            self.new_process("end of day"), lambda: driven(end_of_day_flow.end_of_day.fn(moment))
         )
 
     def new_process(self, name: str) -> Process:
@@ -283,9 +284,9 @@ class Day:
     # What the seams report
 
     def depart(self, request: requests.PreparedRequest) -> None:
-        self.history.add("request", _words(request))
+        self.history.add("request", words_of(request))
         if request.method == "POST":
-            self.oracle.order_arrives(json.loads(_body(request)))
+            self.oracle.order_arrives(json.loads(body_of(request)))
         elif request.method == "DELETE":
             self.oracle.cancel_arrives(request.path_url.rpartition("/")[2])
 
@@ -320,22 +321,3 @@ class Day:
         if wrote:
             self.history.add("commit", ",".join(f"{n} {c}" for n, c in Counter(wrote).items()))
         self.oracle.committed(wrote)
-
-
-def _body(request: requests.PreparedRequest) -> str:
-    body = request.body or b""
-    return body.decode() if isinstance(body, bytes) else str(body)
-
-
-def _words(request: requests.PreparedRequest) -> str:
-    return f"{request.method} {request.path_url} {_body(request)}".strip()
-
-
-def _driven(flow: Any) -> str:
-    """A flow's coroutine to its end. It never awaits, so it needs no event loop; and it must not
-    have one, because the simulator behind its requests brings its own."""
-    try:
-        flow.send(None)
-    except StopIteration as end:
-        return "done" if end.value is None else f"skipped: {end.value.message}"
-    raise RuntimeError("the flow awaits something: it can no longer be driven by hand")

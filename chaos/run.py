@@ -189,6 +189,7 @@ def as_json(tally: Tally) -> str:
             "days": tally.days,
             "seconds": round(tally.seconds, 1),
             "fired": {number: tally.fired[number] for number in NUMBERS},
+            "ways": dict(sorted(tally.kinds.items())),
             "never_fired": tally.unmet,
             "violations": dict(sorted(tally.broken.items())),
             "failing_seeds": sorted(tally.failing),

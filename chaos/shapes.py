@@ -1,5 +1,5 @@
-"""Days of a shape: what a fault needs that a day made by dice alone seldom has. A shape is drawn with
-dice of its own, so that a day without one is what it was before there were shapes."""
+"""Days of a shape: what a fault needs that a day made by dice alone seldom has. A shape is drawn
+with dice of its own: a day without one is what it was before there were shapes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from chaos.plan import Plan, PlannedFault, plan_of
 from simulator.times import MINUTE
 
 Shape = Callable[[Random, Plan], Plan]
-Wanted = Mapping[tuple[str, str], str]
+Wanted = dict[tuple[str, str], str]
 
 SHARE, SILENT_SHARE = 0.55, 0.1
 #: A day and the next one on which anything is run: 5 to 10 days later.
@@ -43,14 +43,18 @@ EAGER: Wanted = {
 
 def day_of(seed: int) -> Plan:
     """The day that `seed` means, with its shape if it has one."""
-    plan, chance = plan_of(seed), Random(f"the shape of {seed}")
+    plan, chance = plan_of(seed), Random(f"a shape for {seed}")
     if chance.random() < SILENT_SHARE:
         return _silent(chance, plan)
     return chance.choice(SHAPES)(chance, plan) if chance.random() < SHARE else plan
 
 
 def _with(
-    chance: Random, plan: Plan, kinds: Mapping[str, int], wanted: Wanted | None = None, slots: int = 0
+    chance: Random,
+    plan: Plan,
+    kinds: Mapping[str, int],
+    wanted: Wanted | None = None,
+    slots: int = 0,
 ) -> Plan:
     """The day with settings of its own, with `slots` slots if more than 0, and with these kinds,
     each armed before its slot; half of such days have no other faults."""

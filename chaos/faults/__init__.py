@@ -1,7 +1,7 @@
 """The catalogue: every way each fault of the reliability notes happens in a seeded day.
 
 F41 and F42 are plain tests. F44 to F48 are ours: days without a cycle, what a person does to what
-we hold, a database restored from a copy, a slot run again at another size, structures of equal legs.
+we hold, a database restored from a copy, a slot run again at another size, equal structures.
 """
 
 from chaos.faults import (

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 
+from chaos.driving import body_of
 from chaos.faults.kinds import Armed, Kind, Kinds, at_broker, trapped
 from chaos.gateway import PAGE, Pass, Spoil, said
 from chaos.market import sessions_around
@@ -62,7 +63,7 @@ def _is_other(order: Order, asked: str) -> bool:
 def _asked(request: requests.PreparedRequest) -> str:
     """The id that a request is about."""
     if request.method == "POST":
-        body = json.loads(request.body or b"{}")
+        body = json.loads(body_of(request) or "{}")
         return str(body.get("client_order_id"))
     return parse_qs(urlsplit(str(request.url)).query).get("client_order_id", [""])[0]
 

@@ -1,5 +1,5 @@
-"""F44 and F46 to F48: days without a cycle, the database as it was a slot or two ago, a slot that is
-run again at another size, structures of equal legs whose exits come at once."""
+"""F44 and F46 to F48: days without a cycle, the database as it was a slot or two ago, a slot that
+is run again at another size, structures of equal legs whose exits come at once."""
 
 from __future__ import annotations
 

@@ -156,7 +156,8 @@ class Oracle:
 
     def judge(self) -> None:
         """Everything has come to rest."""
-        found = (books.judge(self), decisions.judge(self), self.alarms.judge(), self.custody.judge())
+        judges = (self.alarms, self.custody)
+        found = (books.judge(self), decisions.judge(self), *(judge.judge() for judge in judges))
         for number, text in chain.from_iterable(found):
             self.violated(number, text)
         for (slot,) in self.rows("SELECT slot FROM cycles WHERE state = 'running'"):

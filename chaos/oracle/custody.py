@@ -19,8 +19,8 @@ Found = Iterator[tuple[str, str]]
 Net = defaultdict[str, Decimal]
 ALIVE = frozenset({"opening", "open", "closing"})
 DEAD = frozenset({"closed", "failed", "expired"})
-#: Faults after which a reading is not what it was, or a trade is taken back: judged at rest only, or
-#: not at all.
+#: Faults after which a reading is not what it was: judged at rest only. A trade that is taken back
+#: leaves its order as it is: not judged.
 LAGGING = ("F9", "F10", "F11", "F12", "F20")
 TAKEN_BACK = "F21"
 
@@ -68,9 +68,10 @@ class Custody:
             if not self._is_told(symbol):
                 yield "G8", f"{words} and nobody was told"
         for structure_id, one in sorted(self._structures().items()):
-            if one.state == "open" and not any(self._held(one, s) for s in one.sides):
-                if not any(self._is_told(symbol) for symbol in one.sides):
-                    yield "G8", f"structure {structure_id} is open, and nothing of it is held"
+            is_there = any(self._held(one, symbol) for symbol in one.sides)
+            if one.state != "open" or is_there or any(map(self._is_told, one.sides)):
+                continue
+            yield "G8", f"structure {structure_id} is open, and nothing of it is held"
 
     def _is_odd(self) -> bool:
         day = self._oracle.day

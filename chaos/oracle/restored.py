@@ -1,5 +1,5 @@
-"""G9: after the database was restored, an order of ours that it does not know is told and halts, and
-nothing is opened any more."""
+"""G9: after the database was restored, an order of ours that it does not know is told and halts,
+and nothing is opened any more."""
 
 from __future__ import annotations
 
