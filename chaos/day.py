@@ -76,8 +76,9 @@ class Day:
     def is_plain(self) -> bool:
         """Whether orders alone have moved what is held."""
         moved = any(row.order_id is None for row in self.exchange.book.activities)
-        odd = any(self.has_fault(number) for number in ("F21", "F23", "F45", "F46", "F47"))
-        return not moved and not odd and not self.plan.scene.is_split
+        odd = any(self.has_fault(number) for number in ("F21", "F23", "F46", "F47"))
+        odd = odd or self.plan.scene.is_split
+        return not moved and not odd and not self.oracle.others_orders()
 
     def has_fault(self, number: str) -> bool:
         """Whether a fault of this number of the catalogue is in the plan."""

@@ -18,6 +18,7 @@ from chaos.oracle.custody import Custody
 from chaos.oracle.restored import Restored
 from chaos.oracle.withdrawals import Withdrawals
 from chaos.process import Process, current
+from simulator.book import Order
 
 if TYPE_CHECKING:
     from chaos.day import Day
@@ -62,6 +63,11 @@ class Oracle:
     def has_table(self, name: str) -> bool:
         found = self.rows("SELECT to_regclass(%s) IS NOT NULL", f"public.{name}")
         return bool(found[0][0])
+
+    def others_orders(self) -> list[Order]:
+        """Orders that no client of ours has sent."""
+        orders, ours = self.day.exchange.book.orders.values(), self.arrival.posted
+        return [o for o in orders if o.ratio is None and o.client_order_id not in ours]
 
     # While the day runs
 
