@@ -25,7 +25,8 @@ GAPS = (
 STRATEGIES, LIMITS, UNIVERSE, EXECUTION = (
     f"{name}.toml" for name in ("strategies", "limits", "universe", "execution")
 )
-#: What trades in nearly every slot, and is held until it is told otherwise.
+#: What trades in nearly every slot, from mid to natural, and is held until it is told otherwise;
+#: with a broker whose cancels are done at once.
 EAGER: Wanted = {
     (STRATEGIES, "slippage_share_max"): "0.6",
     (STRATEGIES, "credit_share_min"): "0.10",
@@ -70,8 +71,9 @@ def _with(
     settings = tuple((file, n, chosen.get((file, n), v)) for file, n, v in plan.settings)
     missing = chosen.keys() - {(file, n) for file, n, _ in settings}
     settings += tuple((file, n, chosen[file, n]) for file, n in sorted(missing))
-    faults = sorted([*others, *added], key=lambda fault: fault.slot)
-    return replace(plan, settings=settings, slots=numbers, faults=tuple(faults))
+    faults = tuple(sorted([*others, *added], key=lambda fault: fault.slot))
+    switches = replace(plan.switches, pending_minutes=0) if wanted else plan.switches
+    return replace(plan, settings=settings, slots=numbers, faults=faults, switches=switches)
 
 
 def _slots(plan: Plan, count: int) -> tuple[int, ...]:
@@ -96,7 +98,8 @@ def _silent(chance: Random, plan: Plan) -> Plan:
     for kind in ("outliving_order", "left_working", "leg_assigned", "order_page_after"):
         if chance.random() < 0.5:
             kinds[kind] = last
-    return _with(chance, silent, kinds, {} if plan.scene.is_near else EAGER, slots=last + 1)
+    wanted = HARD_TO_FILL if "left_working" in kinds else EAGER
+    return _with(chance, silent, kinds, {} if plan.scene.is_near else wanted, slots=last + 1)
 
 
 def _answers(chance: Random, plan: Plan) -> Plan:
@@ -160,8 +163,8 @@ def _far(plan: Plan) -> Plan:
     return replace(plan, scene=replace(plan.scene, is_split=False))
 
 
-#: One attempt at the mid, which seldom fills at once.
-HARD_TO_FILL = EAGER | {(EXECUTION, "attempts"): "1", (EXECUTION, "attempt_s"): "4"}
+#: The mid is all that there is time to ask for.
+HARD_TO_FILL = EAGER | {(EXECUTION, "attempt_s"): "15", (EXECUTION, "deadline_s"): "5"}
 SHAPES: tuple[Shape, ...] = (
     _answers,
     _answers,

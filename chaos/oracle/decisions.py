@@ -18,13 +18,13 @@ RANKS = {
     "sending": 1,
     "unknown": 2,
     "not_received": 3,
+    "refused": 3,  # it may come up all the same: not every refusal is the broker's
     "accepted": 4,
     "working": 5,
     "filled": 6,
     "canceled": 6,
     "expired": 6,
     "rejected": 6,
-    "refused": 6,
     "not_sent": 6,
 }
 
