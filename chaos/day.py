@@ -17,10 +17,10 @@ from chaos.gateway import Gateway
 from chaos.history import History
 from chaos.listening import Listening
 from chaos.market import exchange_of, sessions_around
-from chaos.operations import Operations, Trap, boundary
+from chaos.operations import Operations
 from chaos.oracle import Oracle, Violation
 from chaos.plan import Plan
-from chaos.process import Held, Process, current, run_as
+from chaos.process import Process, current, run_as
 from chaos.seams import end_of_day_flow, trading_flow
 from chaos.stage import BROKER_URL, Stage, forget_processes
 from db.session import DatabaseUnavailable
@@ -200,35 +200,6 @@ class Day:
         run_as(process, lambda: self.judged(work))
         self.ended(process)
         return process.result
-
-    def held_cycle(self, slot: int) -> Held:
-        """A trading cycle in a thread of its own, not begun yet."""
-        process = self.new_process(f"cycle {rfc3339_short(slot)}")
-        work = self.cycle_work(slot)
-        return Held(process, lambda: self.judged(work))
-
-    def pause_at(self, run: Held, name: str, skip: int) -> None:
-        """Let a held run go on until it has passed `skip` boundaries outside a transaction, or
-        ends."""
-        trap = Trap(
-            name=name,
-            meets=boundary,
-            strike=lambda _: run.pause(),
-            skip=skip,
-            is_outside=True,
-            process=run.process.name,
-        )
-        self.operations.traps.append(trap)
-        self.history.add("turn", run.process.name)
-        run.go_on()
-        if trap in self.operations.traps:
-            self.operations.traps.remove(trap)
-
-    def finish(self, run: Held) -> None:
-        """Let a held run go on to its end."""
-        while not run.is_over:
-            run.go_on()
-        self.ended(run.process)
 
     def judged(self, work: Callable[[], str]) -> str:
         """How `work` ends; an error that nothing explains is a violation."""

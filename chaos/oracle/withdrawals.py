@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Found = Iterator[tuple[str, str]]
 #: Answers that are none: the broker has not done what was asked, or does not say so.
 GOOD = frozenset({200, 201, 204, 207, 422})
+#: What the broker must answer for an order to be withdrawn; market data it need not have.
+TRADING = ("/v2/orders", "/v2/account", "/v2/positions", "/v2/clock")
 #: Faults after which the core is told another state of its orders than they have.
 LAGGING = ("F10", "F11", "F12", "F35")
 #: How a cycle may fail that is judged: by the broker's market data, or by a mistake of its own.
@@ -33,7 +35,7 @@ class Withdrawals:
 
     def answered(self, path: str, status: int | None) -> None:
         """What came of a request of the present process; None: nothing."""
-        if path.startswith("/v2/") and status not in GOOD:
+        if path.startswith(TRADING) and status not in GOOD:
             self._unanswered.add(current().name)
 
     def ended(self, process: Process) -> Found:
