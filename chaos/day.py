@@ -108,8 +108,6 @@ class Day:
             fired[name] += armed.fired()
         if self.plan.is_special_day:
             fired["special_day"] += 1
-        if self.plan.is_silent:
-            fired["silent_days"] += 1
         return Played(
             seed=self.plan.seed,
             violations=tuple(self.oracle.violations),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from chaos.backup import back_up
 from chaos.faults.kinds import Armed, Kind, Kinds
+from chaos.market import sessions_around
 from simulator.times import MINUTE
 
 if TYPE_CHECKING:
@@ -25,7 +26,17 @@ AND (SELECT array_agg(l.symbol || l.side ORDER BY l.symbol) FROM structure_legs 
 
 
 def _silent_days(day: Day, seed: int) -> Armed:
-    return Armed(fired=lambda: int(day.plan.is_silent))
+    """Counted when an order or a position has moved while nobody looked."""
+    session = sessions_around(day.plan.scene.day.year).on(day.plan.scene.next_day)
+    assert session is not None
+    opens, closes, book = session.open, day.plan.slots[-1] + 5 * MINUTE, day.exchange.book
+
+    def fired() -> int:
+        moments = [row.at for row in book.activities]
+        moments += [order.updated_at for order in book.orders.values()]
+        return int(any(closes < at < opens for at in moments))
+
+    return Armed(fired=fired)
 
 
 def _restored(day: Day, seed: int) -> Armed:
