@@ -43,6 +43,17 @@ EAGER: Wanted = {
 }
 
 
+FAR: Wanted = {
+    (STRATEGIES, "days_to_expiry_min"): "25",
+    (STRATEGIES, "days_to_expiry_max"): "50",
+    (STRATEGIES, "days_to_expiry_target"): "40",
+    (UNIVERSE, "days_to_expiry_min"): "32",
+    (UNIVERSE, "days_to_expiry_max"): "42",
+    (UNIVERSE, "strike_share_min"): "0.88",
+    (UNIVERSE, "strike_share_max"): "1.12",
+}
+
+
 def day_of(seed: int) -> Plan:
     """The day that `seed` means, with its shape if it has one."""
     plan, chance = plan_of(seed), Random(f"{DICE} {seed}")
@@ -112,7 +123,7 @@ def _answers(chance: Random, plan: Plan) -> Plan:
             *["read_another", "read_page"] * 2,
         ]
     )
-    return _with(chance, plan, {kind: chance.choice([0, 0, 1])})
+    return _with(chance, _far(plan), {kind: chance.choice([0, 0, 1])}, EAGER, slots=3)
 
 
 def _parts(chance: Random, plan: Plan) -> Plan:
@@ -159,8 +170,10 @@ def _bell(chance: Random, plan: Plan) -> Plan:
 
 
 def _far(plan: Plan) -> Plan:
-    """Only days whose contracts live for weeks keep what they open; others stay as they are."""
-    return replace(plan, scene=replace(plan.scene, is_split=False))
+    """The day with contracts that live for weeks, which keeps what it opens."""
+    scene = replace(plan.scene, is_split=False, is_near=False)
+    settings = tuple((file, n, FAR.get((file, n), v)) for file, n, v in plan.settings)
+    return replace(plan, scene=scene, settings=settings) if plan.scene.is_near else plan
 
 
 #: The mid is all that there is time to ask for.

@@ -64,6 +64,7 @@ class Custody:
         if self._is_odd():
             return
         yield from self._orphans()
+        yield from self._followed()
         for symbol, words in sorted(self._missing().items()):
             if not self._is_told(symbol):
                 yield "G8", f"{words} and nobody was told"
@@ -132,6 +133,21 @@ class Custody:
                 rest = book.qty(symbol) - living[symbol] - same
                 if rest * net > 0 and not self._is_told(symbol):
                     yield "G8", f"structure {key} is {one.state}, and {rest} of {symbol} is its"
+
+    def _followed(self) -> Found:
+        """What a person put in the place of an order that opens, and what it filled."""
+        orders = self._oracle.day.exchange.book.orders
+        for state, client_order_id in self._oracle.rows(
+            "SELECT s.state, i.client_order_id FROM intents i JOIN structures s"
+            " ON s.id = i.structure_id WHERE i.purpose = 'open' ORDER BY 2"
+        ):
+            ours = self._oracle.day.exchange.book.by_client_id.get(client_order_id)
+            after = orders.get(ours.replaced_by or "") if ours is not None else None
+            if after is None or not after.filled_qty or state not in DEAD:
+                continue
+            if not self._oracle.rows("SELECT 1 FROM halts"):
+                words = f"{client_order_id} was replaced by hand and {after.filled_qty} filled"
+                yield "G8", f"{words}: its structure is {state} and nobody was told"
 
     def _missing(self) -> dict[str, str]:
         """Contracts of living structures that the account does not hold, in words, by symbol."""
