@@ -45,7 +45,8 @@ class Arrival:
 
     def told(self, method: str, path: str, response: requests.Response) -> None:
         """Keep the money and the positions that the client has read."""
-        if method == "GET" and response.status_code == 404:
+        is_page = response.headers.get("content-type") == "text/html"
+        if method == "GET" and response.status_code == 404 and not is_page:
             asked = parse_qs(urlsplit(path).query).get("client_order_id", [""])
             self.not_found[asked[0]] += 1
         if method != "GET" or response.status_code != 200:
