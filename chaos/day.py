@@ -3,7 +3,7 @@ listened to, its end judged."""
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,16 @@ import requests
 from sqlalchemy.exc import DBAPIError
 
 from broker.errors import BrokerError
+from chaos.driving import body_of, driven, words_of
 from chaos.faults import FAULTS, Armed
+from chaos.gateway import Gateway
 from chaos.history import History
 from chaos.listening import Listening
 from chaos.market import exchange_of, sessions_around
-from chaos.operations import Operations, Trap, boundary
+from chaos.operations import Operations
 from chaos.oracle import Oracle, Violation
 from chaos.plan import Plan
-from chaos.process import Held, Process, current, run_as
+from chaos.process import Process, current, run_as
 from chaos.seams import end_of_day_flow, trading_flow
 from chaos.stage import BROKER_URL, Stage, forget_processes
 from db.session import DatabaseUnavailable
@@ -48,18 +50,22 @@ class Day:
     def __init__(self, plan: Plan, stage: Stage) -> None:
         self.plan = plan
         self.stage = stage
+        self.settings = plan.settings
         self.config = stage.clear(plan.settings)
         self.history = History()
         self.operations = Operations(tell=self.history.add)
         self.exchange = exchange_of(plan.scene, plan.switches)
         self.listening = Listening(self.exchange, self.advance)
-        self.wire = InProcess(create_app(self.exchange, streams=self.listening.streams))
+        broker = InProcess(create_app(self.exchange, streams=self.listening.streams))
+        self.wire = Gateway(broker=broker, tell=self.history.add)
         self.oracle = Oracle(self)
         self.armed: list[tuple[str, Armed]] = []
         #: How the present slot is run, when a fault of the orchestrator has a say in it.
         self.way: Callable[[int], None] | None = None
         #: What cannot be done yet, tried before each slot.
         self.waiting: list[Callable[[], bool]] = []
+        #: What is done when the last slot is over.
+        self.at_rest: list[Callable[[], None]] = []
         self.skew_s_max = 0.0
         self.counts: Counter[str] = Counter()
         self._runs = 0
@@ -70,12 +76,18 @@ class Day:
     def is_plain(self) -> bool:
         """Whether orders alone have moved what is held."""
         moved = any(row.order_id is None for row in self.exchange.book.activities)
-        odd = self.has_fault("F21") or self.has_fault("F23")
-        return not moved and not odd and not self.plan.scene.is_split
+        odd = any(self.has_fault(number) for number in ("F21", "F23", "F46", "F47"))
+        odd = odd or self.plan.scene.is_split
+        return not moved and not odd and not self.oracle.others_orders()
 
     def has_fault(self, number: str) -> bool:
         """Whether a fault of this number of the catalogue is in the plan."""
         return any(FAULTS[fault.kind].number == number for fault in self.plan.faults)
+
+    @property
+    def has_postgres_fault(self) -> bool:
+        """Whether one that stands or stood makes errors of the database."""
+        return any(FAULTS[name].is_postgres for name, _ in self.armed)
 
     # The day
 
@@ -133,12 +145,16 @@ class Day:
         sessions = sessions_around(plan.scene.day.year)
         self.exchange.faults.disarm()
         self.operations.traps.clear()
+        self.wire.spoils.clear()
         self.history.add("rest", "faults have stopped")
+        for last in self.at_rest:
+            last()
         first, second = sessions.on(plan.scene.day), sessions.on(plan.scene.next_day)
         assert first is not None
         assert second is not None
         self.advance(first.close + END_OF_DAY_AFTER)
-        self.run_end_of_day()
+        if not plan.is_silent:
+            self.run_end_of_day()
         self.advance(second.open + 20 * MINUTE)
         self.be_last()
         ended = self.run_cycle(self.exchange.now)
@@ -150,6 +166,13 @@ class Day:
         """From now on everything has come to rest: a reconcile is done twice."""
         self._is_last = True
 
+    def change_settings(self, wanted: Mapping[tuple[str, str], str]) -> None:
+        """Some settings of the day, by file and name, are others from now on."""
+        self.settings = tuple((f, n, wanted.get((f, n), v)) for f, n, v in self.settings)
+        self.config = self.stage.use(self.settings)
+        self.oracle.arrival.read_limits()
+        self.history.add("settings", ", ".join(f"{n} {v}" for (_, n), v in wanted.items()))
+
     # Runs
 
     def run_cycle(self, slot: int) -> str:
@@ -158,12 +181,12 @@ class Day:
         return self.run(process, self.cycle_work(slot))
 
     def cycle_work(self, slot: int) -> Callable[[], str]:
-        return lambda: _driven(trading_flow.trading_cycle.fn(utc(slot), None))
+        return lambda: driven(trading_flow.trading_cycle.fn(utc(slot), None))
 
     def run_end_of_day(self) -> str:
         moment = utc(self.exchange.now)
         return self.run(
-            self.new_process("end of day"), lambda: _driven(end_of_day_flow.end_of_day.fn(moment))
+            self.new_process("end of day"), lambda: driven(end_of_day_flow.end_of_day.fn(moment))
         )
 
     def new_process(self, name: str) -> Process:
@@ -175,35 +198,6 @@ class Day:
         run_as(process, lambda: self.judged(work))
         self.ended(process)
         return process.result
-
-    def held_cycle(self, slot: int) -> Held:
-        """A trading cycle in a thread of its own, not begun yet."""
-        process = self.new_process(f"cycle {rfc3339_short(slot)}")
-        work = self.cycle_work(slot)
-        return Held(process, lambda: self.judged(work))
-
-    def pause_at(self, run: Held, name: str, skip: int) -> None:
-        """Let a held run go on until it has passed `skip` boundaries outside a transaction, or
-        ends."""
-        trap = Trap(
-            name=name,
-            meets=boundary,
-            strike=lambda _: run.pause(),
-            skip=skip,
-            is_outside=True,
-            process=run.process.name,
-        )
-        self.operations.traps.append(trap)
-        self.history.add("turn", run.process.name)
-        run.go_on()
-        if trap in self.operations.traps:
-            self.operations.traps.remove(trap)
-
-    def finish(self, run: Held) -> None:
-        """Let a held run go on to its end."""
-        while not run.is_over:
-            run.go_on()
-        self.ended(run.process)
 
     def judged(self, work: Callable[[], str]) -> str:
         """How `work` ends; an error that nothing explains is a violation."""
@@ -218,8 +212,8 @@ class Day:
     def _is_explained(self, error: Exception) -> bool:
         if isinstance(error, BrokerError) or type(error).__name__ == "LeaseLost":
             return True
-        is_postgres = any(FAULTS[name].is_postgres for name, _ in self.armed)
-        return isinstance(error, DBAPIError | DatabaseUnavailable) and is_postgres
+        is_of_postgres = isinstance(error, DBAPIError | DatabaseUnavailable)
+        return is_of_postgres and self.has_postgres_fault
 
     def ended(self, process: Process) -> None:
         self.history.add("ended", f"{process.name}: {process.result}")
@@ -260,9 +254,9 @@ class Day:
     # What the seams report
 
     def depart(self, request: requests.PreparedRequest) -> None:
-        self.history.add("request", _words(request))
+        self.history.add("request", words_of(request))
         if request.method == "POST":
-            self.oracle.order_arrives(json.loads(_body(request)))
+            self.oracle.order_arrives(json.loads(body_of(request)))
         elif request.method == "DELETE":
             self.oracle.cancel_arrives(request.path_url.rpartition("/")[2])
 
@@ -272,9 +266,12 @@ class Day:
 
     def unanswered(self, request: requests.PreparedRequest, error: Exception) -> None:
         self.history.add("answer", f"none: {type(error).__name__}")
+        self.oracle.unanswered(request.path_url)
 
     def stepped(self, name: str, again: Callable[[], object]) -> None:
         """A step is done. The last reconcile is done once more, over an unchanged broker."""
+        if name == "reconcile":
+            self.oracle.reconciled(current())
         if self._is_last and name == "reconcile" and self._reconciled():
             before = self.oracle.contents()
             self._stands_still = True
@@ -294,22 +291,3 @@ class Day:
         if wrote:
             self.history.add("commit", ",".join(f"{n} {c}" for n, c in Counter(wrote).items()))
         self.oracle.committed(wrote)
-
-
-def _body(request: requests.PreparedRequest) -> str:
-    body = request.body or b""
-    return body.decode() if isinstance(body, bytes) else str(body)
-
-
-def _words(request: requests.PreparedRequest) -> str:
-    return f"{request.method} {request.path_url} {_body(request)}".strip()
-
-
-def _driven(flow: Any) -> str:
-    """A flow's coroutine to its end. It never awaits, so it needs no event loop; and it must not
-    have one, because the simulator behind its requests brings its own."""
-    try:
-        flow.send(None)
-    except StopIteration as end:
-        return "done" if end.value is None else f"skipped: {end.value.message}"
-    raise RuntimeError("the flow awaits something: it can no longer be driven by hand")

@@ -52,6 +52,7 @@ class Plan:
     settings: tuple[tuple[str, str, str], ...]
     slots: tuple[int, ...]
     faults: tuple[PlannedFault, ...]
+    is_silent: bool = False  # nothing is run for days after it, no end of the day either
 
 
 def plan_of(seed: int, *, with_faults: bool = True) -> Plan:
@@ -177,11 +178,12 @@ def _faults(chance: Random, slots: int, busy: int, *, is_night: bool) -> tuple[P
 
     busy  the slot that sends most: half of the faults that need an order stand right before it
     """
-    numbers = sorted({fault.number for fault in FAULTS.values()})
+    ways = {name: fault for name, fault in FAULTS.items() if not fault.is_apart}
+    numbers = sorted({fault.number for fault in ways.values()})
     weights = [WEIGHTS.get(number, 1) for number in numbers]
     found = []
     for number in chance.choices(numbers, weights, k=chance.randint(0, FAULTS_MAX)):
-        kind = chance.choice(sorted(name for name, f in FAULTS.items() if f.number == number))
+        kind = chance.choice(sorted(name for name, f in ways.items() if f.number == number))
         slot = chance.randrange(slots)
         if number in OF_ORDERS and chance.random() < 0.5:
             slot = busy

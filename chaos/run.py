@@ -16,7 +16,7 @@ from rich.table import Table
 from chaos import planted
 from chaos.day import Day, Played
 from chaos.faults import FAULTS, NUMBERS
-from chaos.plan import plan_of
+from chaos.shapes import day_of
 from chaos.stage import Stage, copy_database, server
 from chaos.workers import Verdict, days_bar, verdicts, workers
 
@@ -157,7 +157,7 @@ def replay(seed: int, plant: str | None) -> Played:
         if plant is not None:
             planted.planting(plant)()
         try:
-            return Day(plan_of(seed), stage).play()
+            return Day(day_of(seed), stage).play()
         finally:
             stage.close()
 
@@ -189,6 +189,7 @@ def as_json(tally: Tally) -> str:
             "days": tally.days,
             "seconds": round(tally.seconds, 1),
             "fired": {number: tally.fired[number] for number in NUMBERS},
+            "ways": dict(sorted(tally.kinds.items())),
             "never_fired": tally.unmet,
             "violations": dict(sorted(tally.broken.items())),
             "failing_seeds": sorted(tally.failing),

@@ -19,12 +19,12 @@ import db.snapshots
 import tasks.config
 import tasks.report
 from broker.transport import READ_TIMEOUT_S
+from chaos.gateway import Gateway
 from chaos.memo import remember
 from chaos.operations import Kind, Operation, Operations, Phase
 from chaos.process import current
 from db.session import engine
 from domain.cycle import Cycle
-from simulator.in_process import InProcess
 from simulator.times import SECOND
 from tasks.waiting import pass_time_by
 
@@ -42,7 +42,7 @@ class Running(Protocol):
     """What the seams ask of the day that runs."""
 
     operations: Operations
-    wire: InProcess
+    wire: Gateway
 
     def depart(self, request: requests.PreparedRequest) -> None: ...
     def answered(self, request: requests.PreparedRequest, response: requests.Response) -> None: ...

@@ -116,7 +116,11 @@ class Stage:
             "SELECT setval(format('%I', sequencename)::regclass, 1, false) FROM pg_sequences"
             " WHERE schemaname = 'public'"
         )
-        folder = self._config(settings_of_day)
+        return self.use(settings_of_day)
+
+    def use(self, wanted: Settings) -> Path:
+        """The config folder with these settings, which every process that starts now reads."""
+        folder = self._config(wanted)
         os.environ["STRIKEFLOW_CONFIG"] = str(folder)
         forget_processes()
         return folder

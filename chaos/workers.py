@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from chaos.day import Day, Played
 from chaos.faults import FAULTS
 from chaos.oracle import Violation
-from chaos.plan import plan_of
+from chaos.shapes import day_of
 from chaos.stage import Stage, copy_database
 
 Play = Callable[[Stage, Any], Any]
@@ -56,7 +56,7 @@ def verdict_of(played: Played) -> Verdict:
 def play(stage: Stage, seed: int) -> Verdict:
     """One seed, judged; an error of the harness is told, not raised."""
     try:
-        return verdict_of(Day(plan_of(seed), stage).play())
+        return verdict_of(Day(day_of(seed), stage).play())
     except Exception:  # the harness's own mistake: a failing seed with its traceback
         return Verdict(seed=seed, problem=traceback.format_exc())
 

@@ -25,11 +25,17 @@ class Armed:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
     """One way a fault of the catalogue happens. `arm` is called right before a slot, with the seed
-    of its details; `is_postgres` when errors of the database are to be expected after it."""
+    of its details; `is_postgres` when errors of the database are to be expected after it.
+
+    is_apart   drawn by chaos/shapes.py, with the day that it needs, and never among the others
+    may_alarm  what it does is worth an alarm
+    """
 
     number: str
     arm: Callable[[Day, int], Armed]
     is_postgres: bool = False
+    is_apart: bool = False
+    may_alarm: bool = False
 
 
 Kinds = dict[str, Kind]

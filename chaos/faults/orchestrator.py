@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from chaos.faults.kinds import Armed, Kind, Kinds
+from chaos.turns import finish, held_cycle, pause_at
 from simulator.times import MINUTE
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ def _beside(day: Day, seed: int, later: int) -> Armed:
     fired: list[int] = []
 
     def way(slot: int) -> None:
-        first = day.held_cycle(slot)
-        day.pause_at(first, "held", Random(seed).randrange(BOUNDARIES))
+        first = held_cycle(day, slot)
+        pause_at(day, first, "held", Random(seed).randrange(BOUNDARIES))
         if not first.is_over:
             fired.append(1)
             day.advance(slot + later * MINUTE)
             day.run_cycle(slot + later * MINUTE)
-        day.finish(first)
+        finish(day, first)
 
     day.way = way
     return Armed(fired=lambda: len(fired))
@@ -49,13 +50,13 @@ def _two_workers(day: Day, seed: int) -> Armed:
         chance = Random(seed)
         other = slot + chance.choice([0, 1]) * MINUTE
         day.advance(other)
-        workers = [day.held_cycle(slot), day.held_cycle(other)]
+        workers = [held_cycle(day, slot), held_cycle(day, other)]
         while not all(worker.is_over for worker in workers):
             for worker in workers:
-                day.pause_at(worker, "turn", chance.randrange(12))
+                pause_at(day, worker, "turn", chance.randrange(12))
             fired.append(1) if not any(w.is_over for w in workers) else None
         for worker in workers:
-            day.finish(worker)
+            finish(day, worker)
 
     day.way = way
     return Armed(fired=lambda: min(len(fired), 1))
@@ -69,11 +70,11 @@ def _late_runs(day: Day, seed: int) -> Armed:
         chance = Random(seed)
         slots = [slot - n * 5 * MINUTE for n in range(LATE_RUNS)]
         chance.shuffle(slots)
-        held = day.held_cycle(slots[0])
-        day.pause_at(held, "held", chance.randrange(BOUNDARIES))
+        held = held_cycle(day, slots[0])
+        pause_at(day, held, "held", chance.randrange(BOUNDARIES))
         for late in slots[1:]:
             day.run_cycle(late)
-        day.finish(held)
+        finish(day, held)
         fired.append(1)
 
     day.way = way

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from chaos.faults.kinds import Armed, Kind, Kinds, trapped
 from chaos.operations import Operation, Trap, boundary
 from chaos.process import Killed, Terminated, current
+from chaos.turns import finish, held_cycle, pause_at
 from simulator.times import MINUTE
 
 if TYPE_CHECKING:
@@ -43,14 +44,14 @@ def _stopped(day: Day, seed: int) -> Armed:
     fired: list[int] = []
 
     def way(slot: int) -> None:
-        sleeper = day.held_cycle(slot)
-        day.pause_at(sleeper, "stopped", Random(seed).randrange(SKIP_MAX // 2))
+        sleeper = held_cycle(day, slot)
+        pause_at(day, sleeper, "stopped", Random(seed).randrange(SKIP_MAX // 2))
         if not sleeper.is_over:
             fired.append(1)
             day.pass_time(TWO_LEASES_S)
             day.run_cycle(day.exchange.now // MINUTE * MINUTE)
             day.history.add("resumed", sleeper.process.name)
-        day.finish(sleeper)
+        finish(day, sleeper)
 
     day.way = way
     return Armed(fired=lambda: len(fired))

@@ -14,7 +14,11 @@ import requests
 from chaos.oracle import books, decisions
 from chaos.oracle.alarms import Alarms
 from chaos.oracle.arrival import Arrival
+from chaos.oracle.custody import Custody
+from chaos.oracle.restored import Restored
+from chaos.oracle.withdrawals import Withdrawals
 from chaos.process import Process, current
+from simulator.book import Order
 
 if TYPE_CHECKING:
     from chaos.day import Day
@@ -39,13 +43,14 @@ class Oracle:
         self.violations: list[Violation] = []
         self.arrival = Arrival(self)
         self.alarms = Alarms(self)
+        self.custody = Custody(self)
+        self.restored = Restored(self)
+        self.withdrawals = Withdrawals(self)
         #: Intents that had been claimed when the standing halt was committed; None without one.
         self.claimed_at_halt: frozenset[str] | None = None
         self._cancels: set[str] = set()
         self._cycles: list[Process] = []  # in the order they opened one
         self._opened_halted: dict[str, frozenset[str]] = {}
-        #: By process: the orders of earlier slots that its records knew as working when it opened.
-        self._left_before: dict[str, frozenset[str]] = {}
 
     def violated(self, invariant: str, text: str) -> None:
         self.violations.append(Violation(invariant=invariant, text=text))
@@ -59,6 +64,11 @@ class Oracle:
         found = self.rows("SELECT to_regclass(%s) IS NOT NULL", f"public.{name}")
         return bool(found[0][0])
 
+    def others_orders(self) -> list[Order]:
+        """Orders that no client of ours has sent."""
+        orders, ours = self.day.exchange.book.orders.values(), self.arrival.posted
+        return [o for o in orders if o.ratio is None and o.client_order_id not in ours]
+
     # While the day runs
 
     def order_arrives(self, body: Mapping[str, object]) -> None:
@@ -70,12 +80,21 @@ class Oracle:
 
     def answered(self, method: str, path: str, response: requests.Response) -> None:
         self.arrival.told(method, path, response)
+        self.withdrawals.answered(path, response.status_code)
+
+    def unanswered(self, path: str) -> None:
+        self.withdrawals.answered(path, None)
+
+    def reconciled(self, process: Process) -> None:
+        """A reconcile of a process is done, its first or its last."""
+        self.withdrawals.reconciled(process)
+        self.restored.reconciled(process)
 
     def opened(self, process: Process) -> None:
         """A process has opened a cycle: those before it may write no more."""
         self._cycles.append(process)
         self.alarms.opened(process)
-        self._left_before[process.name] = self._known_of_earlier_slots(process)
+        self.custody.opened(process)
         if self.claimed_at_halt is not None:
             self._opened_halted[process.name] = frozenset(self._working_openings())
 
@@ -101,44 +120,24 @@ class Oracle:
         self._opened_halted.clear()
 
     def ended(self, process: Process) -> None:
-        """A cycle that has got over its first reconcile has asked to cancel what earlier slots left
-        working, whatever stopped it later; one that got through under a halt, what would open."""
-        for number, text in self.alarms.ended(process):
+        """A cycle that began under a halt and got through has asked to cancel what would open."""
+        judges = (self.alarms, self.custody, self.restored, self.withdrawals)
+        for number, text in chain.from_iterable(judge.ended(process) for judge in judges):
             self.violated(number, text)
-        left = self._left_before.pop(process.name, frozenset())
-        if left and not self.is_stale(process) and self._withdrew(process):
-            for order_id in sorted(left & self._working() - self._cancels):
-                self.violated("I6", f"order {order_id} of an earlier slot outlives {process.name}")
         under_halt = self._opened_halted.pop(process.name, frozenset())
         if process.result != "done" or "end of day" in process.name:
             return
         for order_id in sorted(under_halt & self._working_openings() - self._cancels):
             self.violated("I6", f"order {order_id} works on: {process.name} did not cancel it")
 
-    def _known_of_earlier_slots(self, process: Process) -> frozenset[str]:
-        found = self.rows(
-            "SELECT o.id::text FROM intents i JOIN cycles c ON c.id = i.cycle_id"
-            " JOIN orders o ON o.client_order_id = i.client_order_id"
-            " WHERE i.state IN ('accepted', 'working')"
-            " AND c.slot < (SELECT slot FROM cycles WHERE id = %s)",
-            process.cycle_id,
-        )
-        return frozenset(row[0] for row in found)
-
-    def _withdrew(self, process: Process) -> bool:
-        """Whether a cycle's first step has ended: then the cancels have been asked for."""
-        first = "reconcile" if "end of day" in process.name else "reconcile_before"
-        query = "SELECT 1 FROM steps WHERE cycle_id = %s AND step = %s AND duration_ms IS NOT NULL"
-        return bool(self.rows(query, process.cycle_id, first))
-
-    def _working(self) -> frozenset[str]:
-        working = self.day.exchange.book.working.values()
-        return frozenset(order.id for order in working if order.status != "pending_cancel")
-
     def _working_openings(self) -> frozenset[str]:
         ours = {cid for cid, sent in self.arrival.posted.items() if sent.opens}
         working = self.day.exchange.book.working.values()
-        return self._working() & {o.id for o in working if o.client_order_id in ours}
+        return frozenset(
+            order.id
+            for order in working
+            if order.client_order_id in ours and order.status != "pending_cancel"
+        )
 
     # At its end
 
@@ -163,7 +162,8 @@ class Oracle:
 
     def judge(self) -> None:
         """Everything has come to rest."""
-        found = (books.judge(self), decisions.judge(self), self.alarms.judge())
+        judges = (self.alarms, self.custody)
+        found = (books.judge(self), decisions.judge(self), *(judge.judge() for judge in judges))
         for number, text in chain.from_iterable(found):
             self.violated(number, text)
         for (slot,) in self.rows("SELECT slot FROM cycles WHERE state = 'running'"):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from chaos.faults import FAULTS
 from chaos.process import Process
 from simulator.book import Order
 
@@ -53,7 +54,8 @@ class Alarms:
     def judge(self) -> Found:
         """An alarm where the broker's books always added up, or none where an order left legs."""
         plan = self._oracle.day.plan
-        if plan.scene.is_split or UNEXPLAINED & {fault.kind for fault in plan.faults}:
+        kinds = {fault.kind for fault in plan.faults}
+        if plan.scene.is_split or UNEXPLAINED & kinds or any(FAULTS[k].may_alarm for k in kinds):
             return
         apart = [order for order in self._oracle.day.exchange.book.orders.values() if _apart(order)]
         for (reason,) in self._oracle.rows("SELECT reason FROM halts"):

@@ -37,11 +37,16 @@ class Arrival:
         self._accounts: list[Mapping[str, str]] = []
         self._lots: list[Lot] = []
 
+    def read_limits(self) -> None:
+        """The limits of the day as its config folder has them now."""
+        self._limits = read_limits(self._day.config)
+
     # What the client was told
 
     def told(self, method: str, path: str, response: requests.Response) -> None:
         """Keep the money and the positions that the client has read."""
-        if method == "GET" and response.status_code == 404:
+        is_page = response.headers.get("content-type") == "text/html"
+        if method == "GET" and response.status_code == 404 and not is_page:
             asked = parse_qs(urlsplit(path).query).get("client_order_id", [""])
             self.not_found[asked[0]] += 1
         if method != "GET" or response.status_code != 200:
@@ -71,7 +76,7 @@ class Arrival:
         self.posted.setdefault(asked.client_order_id, asked)
 
     def _found(self, asked: Package) -> Iterator[tuple[str, str]]:
-        if asked.client_order_id in self.posted:
+        if asked.client_order_id in self.posted.keys() - self._oracle.restored.forgotten:
             yield "I1", "the same order is sent a second time"
         row = self._own.execute(
             "SELECT state, purpose, quantity FROM intents WHERE client_order_id = %s",
@@ -87,6 +92,7 @@ class Arrival:
         yield from self._hours()
         if asked.opens:
             yield from self._halt(asked)
+            yield from self._oracle.restored.opening(process=current())
             yield from self._risk(asked)
 
     def _lease(self) -> Iterator[tuple[str, str]]:

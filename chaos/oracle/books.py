@@ -60,10 +60,11 @@ def _orders(oracle: Oracle) -> Found:
         for each in (order, *order.legs)
     ]
     theirs = {
-        each.id: (each.client_order_id, each.status, each.qty, each.filled_qty) for each in every
+        each.id: (each.client_order_id, each.status, _quantity(each), each.filled_qty)
+        for each in every
     }
     ours = {
-        str(row[0]): (row[1], row[2], int(row[3]), int(row[4]))
+        str(row[0]): (row[1], row[2], row[3], row[4])
         for row in oracle.rows(
             "SELECT id, client_order_id, status, quantity, filled_quantity FROM orders"
         )
@@ -71,12 +72,17 @@ def _orders(oracle: Oracle) -> Found:
     yield from _set("order", theirs, ours)
 
 
+def _quantity(order: Order) -> Decimal | None:
+    """None of one for an amount of money: what it buys is known when it fills."""
+    return None if order.notional is not None else order.qty
+
+
 def _activities(oracle: Oracle) -> Found:
     exchange = oracle.day.exchange
     readable = [row for row in exchange.book.activities if row.readable_at <= exchange.now]
     theirs = {row.id: _fill(row) for row in readable if row.order_id}
     ours = {
-        row[0]: (row[1], row[2], int(row[3]), Decimal(row[4]), row[5] // 1000)
+        row[0]: (row[1], row[2], row[3], Decimal(row[4]), row[5] // 1000)
         for row in oracle.rows(
             "SELECT id, symbol, side, quantity, price,"
             " (EXTRACT(EPOCH FROM filled_at) * 1000000)::bigint FROM fills"
@@ -91,15 +97,15 @@ def _activities(oracle: Oracle) -> Found:
     yield from _set("activity", others, kept)
 
 
-def _fill(row: Activity) -> tuple[str, str | None, int, Decimal | None, int]:
-    return row.symbol, row.side, int(row.qty), row.price, row.at // MILLISECOND
+def _fill(row: Activity) -> tuple[str, str | None, Decimal, Decimal | None, int]:
+    return row.symbol, row.side, row.qty, row.price, row.at // MILLISECOND
 
 
 def _positions(oracle: Oracle) -> Found:
     book = oracle.day.exchange.book
     theirs = {p.symbol: p.qty for p in book.positions.values()}
     rows = oracle.rows("SELECT symbol, quantity, average_entry_price FROM positions")
-    ours = {row[0]: int(row[1]) for row in rows}
+    ours = {row[0]: row[1] for row in rows}
     if theirs != ours:
         yield "I4", f"positions: the broker has {theirs}, we have {ours}"
     for symbol, _, price in rows:
@@ -134,7 +140,7 @@ def _intents(oracle: Oracle) -> Found:
         if units > asked[candidate_id]:
             yield "I1", f"candidate {candidate_id}: {units} filled, {asked[candidate_id]} wanted"
     known = {row[0] for row in rows}
-    for client_order_id in oracle.arrival.posted.keys() - known:
+    for client_order_id in oracle.arrival.posted.keys() - known - oracle.restored.forgotten:
         yield "I1", f"{client_order_id} was sent and no intent is of it"
 
 

@@ -18,7 +18,7 @@ RANKS = {
     "sending": 1,
     "unknown": 2,
     "not_received": 3,
-    "refused": 3,
+    "refused": 3,  # it may come up all the same: not every refusal is the broker's
     "accepted": 4,
     "working": 5,
     "filled": 6,
@@ -66,7 +66,7 @@ def _reasons(oracle: Oracle) -> Found:
     rows = oracle.rows(
         "SELECT c.id FROM candidates c JOIN cycles y ON y.id = c.cycle_id"
         " WHERE NOT c.is_accepted AND c.rule IS NULL"
-        " OR c.is_accepted AND y.state = 'done' AND c.purpose = 'open'"
+        " OR c.is_accepted AND y.state = 'done'"
         " AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.candidate_id = c.id)"
         " AND NOT EXISTS (SELECT 1 FROM verdicts v WHERE v.candidate_id = c.id AND NOT v.passed)"
     )
