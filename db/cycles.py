@@ -5,10 +5,11 @@ from decimal import Decimal
 from uuid import UUID
 
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import Connection, Row, bindparam, func, select, text, update
+from sqlalchemy import Connection, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
+from db import versions
 from db.schema import accounts, cycles, days, steps
 from domain.cycle import Cycle, CycleKind, CycleState, LeaseLost, Skip, Step
 
@@ -58,22 +59,15 @@ def open_cycle(
     pass this check: the second's insert waits for the first and then fails.
     """
     account_id, number = account
-    # Serialises openers of one account: the checks below and the insert are one decision.
-    number_of = select(accounts.c.lease_number).where(accounts.c.id == account_id)
-    connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
-    try:
-        lease_number = connection.execute(number_of.with_for_update()).scalar_one() + 1
-    except OperationalError as error:
-        if not isinstance(error.orig, LockNotAvailable):
-            raise
-        connection.rollback()
+    lease_number = _next_lease(connection, account_id)
+    if lease_number is None:
         return Skip(reason="another cycle of the account is at work", is_busy=True)
     bury_silent(connection, account_id, now)
-    if (newer := _newer_version(connection, account_id, origin[1])) is not None:
+    if (newer := versions.newer(connection, account_id, origin[1])) is not None:
         return Skip(reason=f"version {newer} has run here and this is {origin[1]}: update it")
-    last = connection.execute(LAST, {"of_account": account_id}).first()
+    last = versions.last_cycle(connection, account_id)
     if last is not None and last.state == CycleState.RUNNING:
-        return Skip(reason=_at_work(last, origin[1]), is_busy=True)
+        return Skip(reason=versions.at_work(last, origin[1]), is_busy=True)
     opened = {
         "state": CycleState.RUNNING,
         "lease_number": lease_number,
@@ -106,43 +100,24 @@ def open_cycle(
         kind=kind,
         slot=slot,
         lease_number=lease_number,
-        version_before=_other_version(last, origin[1]),
+        version_before=versions.other(last, origin[1]),
     )
 
 
-#: The account's cycle that was opened last: only this one can be running.
-LAST = (
-    select(cycles.c.kind, cycles.c.slot, cycles.c.state, cycles.c.code_version)
-    .where(cycles.c.account_id == bindparam("of_account"), cycles.c.state != CycleState.SKIPPED)
-    .order_by((cycles.c.state == CycleState.RUNNING).desc(), cycles.c.lease_number.desc())
-    .limit(1)
-)
+def _next_lease(connection: Connection, account_id: int) -> int | None:
+    """The number of the lease to take; None while a cycle of the account writes.
 
-
-def _other_version(last: Row[tuple[str, datetime, str, str]] | None, version: str) -> str | None:
-    return last.code_version if last is not None and last.code_version != version else None
-
-
-def _at_work(running: Row[tuple[str, datetime, str, str]], version: str) -> str:
-    """That a cycle runs, and that another program runs it where one does."""
-    words = f"the {running.kind} cycle of {running.slot:%Y-%m-%d %H:%M}Z is running"
-    if running.code_version != version:
-        words += f" by version {running.code_version}, and this is {version}"
-    return words
-
-
-def _newer_version(connection: Connection, account_id: int, version: str) -> str | None:
-    """The version of a later program that has traded this account; None when ours is the latest."""
-    known = connection.execute(
-        select(cycles.c.code_version).where(cycles.c.account_id == account_id).distinct()
-    ).scalars()
-    newest = max(known, key=_parts, default=version)
-    return newest if _parts(newest) > _parts(version) else None
-
-
-def _parts(version: str) -> list[int]:
-    """The numbers of a release; what follows its + names the source and has no order."""
-    return [int(part) if part.isdigit() else 0 for part in version.partition("+")[0].split(".")]
+    Serialises openers of one account: what they check and what they insert is one decision.
+    """
+    number_of = select(accounts.c.lease_number).where(accounts.c.id == account_id)
+    connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
+    try:
+        return int(connection.execute(number_of.with_for_update()).scalar_one()) + 1
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        connection.rollback()
+        return None
 
 
 #: Statements of every step are made once: to build them costs as much as to run them.

@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection
 
 from broker.errors import BrokerError, NotFound
-from db import audits, books, cycles, halts, intents, structures
+from db import audits, books, cycles, halts, intents, orders, structures
 from db.intents import StoredIntent
 from domain import calendar
 from domain.audit import Discrepancy, discrepancies, expected
@@ -141,7 +141,7 @@ def _read(cycle: Cycle, moment: datetime) -> _Reading:
     with transaction(cycle) as connection:
         last = cycles.last_read_at(connection, cycle.account_id)
         since = min(moment, last or moment) - REREAD
-        unfinished = books.unfinished(connection, cycle.account_id, since)
+        unfinished = orders.unfinished(connection, cycle.account_id, since)
         is_first = audits.read_beginning(connection, cycle.account_id) is None
     reading = _read_books(since, unfinished)
     if is_first:
@@ -187,7 +187,7 @@ def _settle_structures(
     """
     account = {position.symbol: position.quantity for position in theirs.positions or ()}
     known = books.read_activities(connection, cycle.account_id)
-    elsewhere = books.traded_elsewhere(connection, cycle.account_id)
+    elsewhere = orders.traded_elsewhere(connection, cycle.account_id)
     found = structures.read_structures(connection, cycle.account_id, traded)
     parts = structures.read_parts(connection, [structure.id for structure in found])
     lefts = {structure.id: legs_left(structure, parts[structure.id]) for structure in found}

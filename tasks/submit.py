@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection
 
 from broker.errors import IdTaken, Refused, Unknown
-from db import books, cycles, intents, structures
+from db import cycles, intents, orders, planning, structures
 from db.intents import Claim, SentPrice, StoredIntent
 from domain.cycle import Cycle, Step
 from domain.execution import gate, limit_at, package_price
@@ -244,12 +244,12 @@ def _follow_ups(cycle: Cycle, ended: Iterable[StoredIntent], over: datetime) -> 
             again = one.intent.attempt < config().execution.attempts
             if one.state not in MAY_FOLLOW or not left or not again:
                 continue
-            if books.was_replaced(connection, cycle.account_id, one.intent.client_order_id):
+            if orders.was_replaced(connection, cycle.account_id, one.intent.client_order_id):
                 continue  # the rest is asked for already
             name = _next_id(connection, cycle, one)
             intent = one.intent.rest(name, one.filled_quantity)
             origin = (one.candidate_id, one.structure_id)
-            intents.plan_intent(connection, cycle, intent, origin, moment)
+            planning.plan_intent(connection, cycle, intent, origin, moment)
             follow_ups.append(intents.read_one(connection, intent.client_order_id))
             refresh(connection, one.structure_id, moment)
     return follow_ups

@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection
 
-from db import books, candidates, halts, intents, snapshots, structures
+from db import books, candidates, halts, intents, planning, snapshots, structures
 from db.intents import MINUTE
 from domain import risk
 from domain.candidates import Candidate, loss_usd_one
@@ -63,7 +63,7 @@ def validate(cycle: Cycle) -> None:
                 log.info("denied", candidate=candidate_id, checks=[str(check) for check in denied])
                 continue
             origin = (candidate_id, candidate.structure_id)
-            planned += intents.plan_intent(connection, cycle, intent, origin, this.now)
+            planned += planning.plan_intent(connection, cycle, intent, origin, this.now)
             if intent.purpose is Purpose.OPEN:
                 book = book.with_intent(intent, added)
         this.note = f"{planned} planned"

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from db import candidates, cycles, halts, intents
+from db import candidates, cycles, halts, intents, planning
 from db.intents import Claim, SentPrice
 from db.session import engine, transaction
 from domain.candidates import Candidate
@@ -86,7 +86,7 @@ def plan(url, cycle, name, purpose=Purpose.OPEN, structure_id=None):
         candidates.replace_candidates(session, cycle, [candidate(purpose, structure_id)])
         ((candidate_id, _),) = candidates.read_accepted(session, cycle)
         origin = (candidate_id, structure_id)
-        intents.plan_intent(session, cycle, intent(name, purpose), origin, SLOT)
+        planning.plan_intent(session, cycle, intent(name, purpose), origin, SLOT)
     query = text("SELECT structure_id FROM intents WHERE client_order_id = :name")
     with engine(url).connect() as connection:
         return connection.execute(query, {"name": name}).scalar_one()
@@ -175,7 +175,7 @@ def _another_opening(url, cycle):
             ),
             {"cycle": cycle.id},
         ).scalar_one()
-        intents.plan_intent(session, cycle, intent("another"), (candidate_id, None), SLOT)
+        planning.plan_intent(session, cycle, intent("another"), (candidate_id, None), SLOT)
     return "another"
 
 
@@ -227,7 +227,7 @@ def test_planning_the_same_decision_again_changes_nothing(database_url, cycle):
     plan(database_url, cycle, "one")
     with transaction(database_url) as session:
         ((candidate_id, _),) = candidates.read_accepted(session, cycle)
-        assert not intents.plan_intent(session, cycle, intent("one"), (candidate_id, None), NEXT)
+        assert not planning.plan_intent(session, cycle, intent("one"), (candidate_id, None), NEXT)
     with engine(database_url).connect() as connection:
         for table in ("intents", "structures"):
             assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 1
@@ -238,12 +238,12 @@ def test_an_id_of_another_decision_is_an_error_and_never_taken_for_planned(datab
     _another_opening(database_url, cycle)
     with transaction(database_url) as session:
         ((candidate_id, _), (other_id, _)) = candidates.read_accepted(session, cycle)
-        assert not intents.plan_intent(
+        assert not planning.plan_intent(
             session, cycle, intent("one"), (candidate_id, structure_id), NEXT
         )
         for origin in ((other_id, None), (candidate_id, structure_id + 1)):
-            with pytest.raises(intents.IdInUse, match="one is of candidate"):
-                intents.plan_intent(session, cycle, intent("one"), origin, NEXT)
+            with pytest.raises(planning.IdInUse, match="one is of candidate"):
+                planning.plan_intent(session, cycle, intent("one"), origin, NEXT)
 
 
 #: The way to each state, through states that are allowed.

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from db import cycles, intents
+from db import cycles, intents, planning
 from db.intents import Claim, SentPrice
 from db.session import transaction
 from domain.cycle import CycleKind
@@ -49,7 +49,7 @@ def planned(url, cycle, name, underlying="SPY", purpose=Purpose.OPEN, structure_
         candidate_id = session.execute(add, {**values, "structure": structure_id}).scalar_one()
         leg = text("INSERT INTO candidate_legs VALUES (:candidate, 1, :symbol, 'sell', 1)")
         session.execute(leg, {"candidate": candidate_id, "symbol": legs[0].symbol})
-        intents.plan_intent(session, cycle, intent, (candidate_id, structure_id), SLOT)
+        planning.plan_intent(session, cycle, intent, (candidate_id, structure_id), SLOT)
         return intents.read_one(session, name).structure_id
 
 

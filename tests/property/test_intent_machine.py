@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import text
 
-from db import cycles, halts, intents
+from db import cycles, halts, intents, planning
 from db.intents import Claim, SentPrice
 from db.session import transaction
 from domain.cycle import Cycle, CycleKind, LeaseLost
@@ -124,7 +124,7 @@ class IntentLife(DatabaseMachine):
             limit_price=Decimal("-1.00"),
             loss_usd_worst=Decimal(400 * quantity),
         )
-        intents.plan_intent(session, cycle, intent, (candidate_id, structure_id), self.now)
+        planning.plan_intent(session, cycle, intent, (candidate_id, structure_id), self.now)
 
     @rule()
     def decide_an_entry(self):
@@ -289,7 +289,7 @@ class IntentLife(DatabaseMachine):
         with context.transaction(self.cycle) as session:
             rest = one.intent.rest(name, one.filled_quantity)
             origin = (one.candidate_id, one.structure_id)
-            intents.plan_intent(session, self.cycle, rest, origin, self.now)
+            planning.plan_intent(session, self.cycle, rest, origin, self.now)
             refresh(session, one.structure_id, self.now)
 
     @only_with("planned")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 from sqlalchemy import Connection
 
-from db import cycles, halts, intents
+from db import cycles, halts, intents, planning
 from db.candidates import leg_rows
 from db.intents import Claim, SentPrice
 from db.schema import metadata
@@ -75,7 +75,7 @@ class BooksLife(DatabaseMachine):
         name, now = intent.client_order_id, self.broker.now
         with context.transaction(self.cycle) as session:
             origin = (self.candidate(session, intent, held_id), held_id)
-            intents.plan_intent(session, self.cycle, intent, origin, now)
+            planning.plan_intent(session, self.cycle, intent, origin, now)
             one = intents.read_one(session, name)
             assert intents.claim(session, one, PRICE, now, 10**6) is Claim.CLAIMED
         self.slots[name] = self.cycle.slot
