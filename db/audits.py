@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import fields as fields_of
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from sqlalchemy import ColumnElement, Connection, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.schema import activities, beginnings, discrepancies, fills
+from db.schema.columns import SHARES
 from domain.audit import CASH, Discrepancy, Holdings
 from domain.cycle import Cycle
 from domain.orders import Side
@@ -68,7 +69,7 @@ def save_discrepancies(
     rows written."""
     standing = _standing(cycle.account_id)
     off = discrepancies.c.found - discrepancies.c.expected
-    still = [(each.subject, each.found - each.expected) for each in found]
+    still = [(each.subject, _kept(each.found) - _kept(each.expected)) for each in found]
     gone = connection.execute(
         update(discrepancies)
         .where(standing, tuple_(discrepancies.c.subject, off).not_in(still))
@@ -91,6 +92,11 @@ def save_discrepancies(
             ],
         )
     return len(gone) + len(new)
+
+
+def _kept(amount: Decimal) -> Decimal:
+    """To as many places as a column holds."""
+    return amount.quantize(Decimal(1).scaleb(-(SHARES.scale or 0)), ROUND_HALF_UP)
 
 
 def accept(connection: Connection, account_id: int) -> int:

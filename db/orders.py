@@ -5,18 +5,17 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, select
 
-from db.schema import fills, intents, orders
-from domain.audit import TAKEN_BACK
+from db.schema import intents, orders
 from domain.records import TERMINAL
 
 
 def traded_elsewhere(connection: Connection, account_id: int) -> set[str]:
-    """Symbols that were traded by no order of ours: by hand, or by the broker. Of a trade the order
-    may be known before its fill, or the fill without its order."""
+    """Symbols that orders traded which are not ours: by hand, or by the broker. A fill whose order
+    nobody has read may be ours."""
     parent = orders.alias("parent")
     sent_as = func.coalesce(parent.c.client_order_id, orders.c.client_order_id)
     ours = select(intents.c.client_order_id).where(intents.c.account_id == account_id)
-    by_order = (
+    found = connection.execute(
         select(orders.c.symbol)
         .outerjoin(parent, parent.c.id == orders.c.parent_id)
         .where(
@@ -25,17 +24,9 @@ def traded_elsewhere(connection: Connection, account_id: int) -> set[str]:
             orders.c.filled_quantity > 0,
             sent_as.not_in(ours),
         )
+        .distinct()
     )
-    by_fill = (
-        select(fills.c.symbol)
-        .outerjoin(orders, orders.c.id == fills.c.order_id)
-        .where(
-            fills.c.account_id == account_id,
-            fills.c.status != TAKEN_BACK,
-            orders.c.id.is_(None),
-        )
-    )
-    return set(connection.execute(by_order.union(by_fill)).scalars())
+    return set(found.scalars())
 
 
 def unfinished(connection: Connection, account_id: int, before: datetime) -> list[UUID]:

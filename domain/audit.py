@@ -18,10 +18,15 @@ EXPIRY = "OPEXP"  # of a short one both signs have been seen: it ends what is he
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holdings:
-    """USD of cash, and contracts or shares by symbol; nothing is held at 0."""
+    """USD of cash, and contracts or shares by symbol; nothing is held at 0.
+
+    cash_off_max  how far off the broker's cash may be: nobody knows how it rounds each trade of a
+                  part of a share to cents
+    """
 
     cash: Decimal
     positions: Mapping[str, Decimal]
+    cash_off_max: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,14 +40,16 @@ class Discrepancy:
 
 def expected(start: Holdings, fills: Iterable[Fill], activities: Iterable[Activity]) -> Holdings:
     """What `start` has become by every fill and activity since."""
-    cash = start.cash
+    cash, cash_off_max = start.cash, Decimal(0)
     held: defaultdict[str, Decimal] = defaultdict(Decimal, start.positions)
     for fill in fills:
         if fill.status != TAKEN_BACK:
             signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
             held[fill.symbol] += signed
             multiplier = SHARES_PER_CONTRACT if is_option(fill.symbol) else 1
-            cash -= signed * fill.price * multiplier
+            paid = signed * fill.price * multiplier
+            cash -= paid
+            cash_off_max += CENT if paid != paid.quantize(CENT) else 0
     counted = [row for row in activities if row.status != TAKEN_BACK]
     for row in counted:
         cash += row.net_amount
@@ -52,7 +59,8 @@ def expected(start: Holdings, fills: Iterable[Fill], activities: Iterable[Activi
         if row.activity_type == EXPIRY and row.symbol and row.quantity:
             lapsed = min(abs(row.quantity), abs(held[row.symbol]))
             held[row.symbol] -= lapsed if held[row.symbol] > 0 else -lapsed
-    return Holdings(cash=cash, positions={name: qty for name, qty in held.items() if qty})
+    positions = {name: qty for name, qty in held.items() if qty}
+    return Holdings(cash=cash, positions=positions, cash_off_max=cash_off_max)
 
 
 def discrepancies(should: Holdings, cash: Decimal, held: Iterable[Position]) -> list[Discrepancy]:
@@ -67,6 +75,7 @@ def discrepancies(should: Holdings, cash: Decimal, held: Iterable[Position]) -> 
         for symbol in sorted({*found, *should.positions})
         if found.get(symbol, Decimal(0)) != should.positions.get(symbol, Decimal(0))
     ]
-    if cash.quantize(CENT) != should.cash.quantize(CENT):
+    is_off = abs(cash - should.cash) > should.cash_off_max
+    if is_off and cash.quantize(CENT) != should.cash.quantize(CENT):
         wrong.append(Discrepancy(subject=CASH, expected=should.cash, found=cash))
     return wrong

@@ -99,17 +99,21 @@ class Custody:
                 _add(found[key].net, orders[client_order_id])
         return found
 
-    def _by_others(self) -> Net:
-        """What orders that no structure has and rows without an order have moved."""
+    def _by_others(self) -> dict[int, Net]:
+        """What orders that no structure has and rows without an order have moved, up (1) and down
+        (-1): a person who closes a leg may buy it again for herself."""
         ours = {row[0] for row in self._oracle.rows("SELECT client_order_id FROM intents")}
         book = self._oracle.day.exchange.book
-        found: Net = defaultdict(Decimal)
+        found: dict[int, Net] = {1: defaultdict(Decimal), -1: defaultdict(Decimal)}
         for order in book.orders.values():
             if order.ratio is None and order.client_order_id not in ours:
-                _add(found, order)
+                moved: Net = defaultdict(Decimal)
+                _add(moved, order)
+                for symbol, quantity in moved.items():
+                    found[1 if quantity > 0 else -1][symbol] += quantity
         for row in book.activities:
             if row.order_id is None and row.counts:
-                found[row.symbol] += row.qty
+                found[1 if row.qty > 0 else -1][row.symbol] += row.qty
         return found
 
     def _held(self, one: _Structure, symbol: str) -> bool:
@@ -129,8 +133,7 @@ class Custody:
             for symbol, net in sorted(one.net.items()):
                 if one.state not in DEAD or net == 0 or symbol in one.left:
                     continue
-                same = others[symbol] if others[symbol] * net > 0 else Decimal(0)
-                rest = book.qty(symbol) - living[symbol] - same
+                rest = book.qty(symbol) - living[symbol] - others[1 if net > 0 else -1][symbol]
                 if rest * net > 0 and not self._is_told(symbol):
                     yield "G8", f"structure {key} is {one.state}, and {rest} of {symbol} is its"
 

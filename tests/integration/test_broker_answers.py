@@ -343,6 +343,7 @@ QUESTIONS = {
     "quotes": lambda broker: broker.quotes(["AAPL261218P00210000"]),
     "spots": lambda broker: broker.spots(["AAPL"]),
     "order_by_client_id": lambda broker: broker.order_by_client_id("one"),
+    "order": lambda broker: broker.order(UUID(int=1)),
     "cancel": lambda broker: broker.cancel(UUID(int=1)),
     "orders": lambda broker: broker.orders(NOW),
     "positions": lambda broker: broker.positions(),
