@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 from random import Random
 
+from chaos.faults import FAULTS
 from chaos.market import sessions_around
 from chaos.plan import Plan, PlannedFault, plan_of
 from simulator.times import MINUTE
@@ -22,6 +23,10 @@ GAPS = (
     (date(2026, 10, 14), date(2026, 10, 20)),
     (date(2026, 10, 30), date(2026, 11, 4)),
 )
+#: Of these the dice give so few that 300 days might lack one: every SELDOM_EVERY-th seed has
+#: SELDOM_MORE of them, in their turn.
+SELDOM_EVERY, SELDOM_MORE = 7, 3
+SELDOM = tuple(f"F{number}" for number in (10, 12, 21, 24, 25, 26, 27, 33, 34, 39, 40, 43))
 STRATEGIES, LIMITS, UNIVERSE, EXECUTION = (
     f"{name}.toml" for name in ("strategies", "limits", "universe", "execution")
 )
@@ -59,7 +64,21 @@ def day_of(seed: int) -> Plan:
     plan, chance = plan_of(seed), Random(f"{DICE} {seed}")
     if chance.random() < SILENT_SHARE:
         return _silent(chance, plan)
-    return chance.choice(SHAPES)(chance, plan) if chance.random() < SHARE else plan
+    shaped = chance.choice(SHAPES)(chance, plan) if chance.random() < SHARE else plan
+    turn, rest = divmod(seed, SELDOM_EVERY)
+    return shaped if rest else _seldom(chance, shaped, turn)
+
+
+def _seldom(chance: Random, plan: Plan, turn: int) -> Plan:
+    """The day with more faults, of the numbers whose turn it is."""
+    added = []
+    for place in range(turn * SELDOM_MORE, (turn + 1) * SELDOM_MORE):
+        number = SELDOM[place % len(SELDOM)]
+        kinds = sorted(name for name, fault in FAULTS.items() if fault.number == number)
+        slot, own = chance.randrange(len(plan.slots)), chance.randrange(2**32)
+        added.append(PlannedFault(kind=chance.choice(kinds), slot=slot, seed=own))
+    faults = sorted([*plan.faults, *added], key=lambda fault: fault.slot)
+    return replace(plan, faults=tuple(faults))
 
 
 def _with(

@@ -24,6 +24,16 @@ def test_every_way_that_needs_a_day_of_its_own_has_some_in_three_hundred():
     assert {name: armed[name] for name in APART if armed[name] < 5} == {}
 
 
+def test_no_fault_is_so_seldom_that_three_hundred_days_may_lack_it():
+    armed = Counter(
+        FAULTS[kind].number
+        for seed in range(900)
+        for kind in {fault.kind for fault in day_of(seed).faults}
+    )
+    numbers = {fault.number for fault in FAULTS.values()}
+    assert {number: armed[number] for number in numbers if armed[number] < 3 * 8} == {}
+
+
 def test_one_day_in_ten_is_followed_by_days_without_a_cycle():
     silent = [plan for seed in range(300) if (plan := day_of(seed)).is_silent]
     assert 20 <= len(silent) <= 40
