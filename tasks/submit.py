@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
-from broker.errors import IdTaken, Refused, Unknown
+from broker.errors import BrokerError, IdTaken, Refused, Unknown
 from db import cycles, intents, orders, planning, structures
 from db.intents import Claim, SentPrice, StoredIntent
-from domain.cycle import Cycle, Step
+from domain.cycle import Cycle, LeaseLost, Step
 from domain.execution import gate, limit_at, package_price
 from domain.holding import closable, legs_left
 from domain.orders import ENDED, LIVE, UNSETTLED, IntentState, Purpose, client_order_id
@@ -72,10 +73,11 @@ def _withdrawn_on_failure(cycle: Cycle) -> Iterator[None]:
     process that is told to end asks for nothing more: the next run of the slot goes on with it."""
     try:
         yield
-    except Exception:
+    except Exception:  # whatever it is: it goes on below
         try:
             withdraw_own(cycle)
-        except Exception as error:  # the first error says more, and the next cycle withdraws
+        # The first error says more, and the next cycle withdraws.
+        except (BrokerError, LeaseLost, SQLAlchemyError) as error:
             log.warning("not withdrawn", slot=f"{cycle.slot:%Y-%m-%dT%H:%MZ}", reason=str(error))
         raise
 

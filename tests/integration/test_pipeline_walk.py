@@ -307,7 +307,7 @@ def test_the_error_that_stopped_the_sending_is_told_though_nothing_can_be_withdr
     clock_fails_after_the_order(simulator, times=0)
 
     def refused(*_):
-        raise RuntimeError("nothing can be withdrawn")
+        raise Unknown("nothing can be withdrawn")
 
     monkeypatch.setattr(submitting, "withdraw_own", refused)
     with pytest.raises(Unknown, match="the clock: 500"):
