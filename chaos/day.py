@@ -204,7 +204,7 @@ class Day:
         try:
             return work()
         except Exception as error:  # a violation itself, unless a fault explains it
-            text = " ".join(str(error).split())[:200]
+            text = " ".join(self.stage.without_place(str(error)).split())[:200]
             if not self._is_explained(error):
                 self.oracle.violated("I0", f"{type(error).__name__}: {text}")
             return f"failed {type(error).__name__}: {text}"

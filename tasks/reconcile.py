@@ -127,7 +127,8 @@ class _Reading:
     """The broker's side, read in one go.
 
     since     what its lists begin with
-    is_still  nothing has moved while it was read: of the first one of an account only
+    is_still  nothing has moved while it was read, nor so shortly before that lists which lag may
+              not know yet: of the first one of an account only
     """
 
     since: datetime
@@ -146,8 +147,10 @@ def _read(cycle: Cycle, moment: datetime) -> _Reading:
     reading = _read_books(since, unfinished)
     if is_first:
         again = _read_books(since, unfinished)
-        is_still = again.books == reading.books and again.account.cash == reading.account.cash
-        return replace(again, is_still=is_still)
+        is_equal = again.books == reading.books and again.account.cash == reading.account.cash
+        moved = (order.updated_at for order in again.books.orders)
+        is_quiet = all(each < moment - AGAIN_FOR for each in moved)
+        return replace(again, is_still=is_equal and is_quiet)
     return reading
 
 
