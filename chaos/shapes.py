@@ -26,7 +26,7 @@ GAPS = (
 #: Of these the dice give so few that 300 days might lack one: every SELDOM_EVERY-th seed has
 #: SELDOM_MORE of them, in their turn.
 SELDOM_EVERY, SELDOM_MORE = 7, 3
-SELDOM = tuple(f"F{number}" for number in (10, 12, 21, 24, 25, 26, 27, 33, 34, 39, 40, 43))
+SELDOM = tuple(f"F{number}" for number in (10, 11, 12, 21, 24, 25, 26, 27, 33, 34, 39, 40, 43))
 STRATEGIES, LIMITS, UNIVERSE, EXECUTION = (
     f"{name}.toml" for name in ("strategies", "limits", "universe", "execution")
 )

@@ -314,6 +314,24 @@ def test_a_list_that_lags_half_a_minute_raises_no_alarm(kind, pipeline, simulato
     assert_no_alarm(pipeline)
 
 
+def test_cash_that_lags_behind_a_trade_is_not_taken_for_what_the_account_began_with(
+    pipeline, simulator
+):
+    lag = Fault(kind=FaultKind.ACCOUNT_LAG, times=0, settings={"seconds": 60})
+    simulator.exchange.faults.arm(lag)
+    simulator.advance(TEN - timedelta(minutes=2))
+    simulator.advance(TEN - timedelta(seconds=20))
+    shares_by_hand(simulator, qty="3")
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    pipeline.run_cycle(TEN)
+    simulator.exchange.faults.disarm()
+    pipeline.run_cycle(HALF_PAST)
+    pipeline.run_cycle(ELEVEN)
+    assert_no_alarm(pipeline)
+    began = one(pipeline, "SELECT amount FROM beginnings WHERE symbol = 'cash'")
+    assert began["amount"] == simulator.exchange.book.cash
+
+
 def assert_changed_trade_is_booked(pipeline, simulator, kind):
     assert simulator.exchange.faults.fired[kind] == 1
     pipeline.edit("limits.toml", delta_usd_max="0.01")
