@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from chaos.faults import FAULTS
 from chaos.process import Process
-from simulator.book import Order
+from simulator.book import Activity, Order
 
 if TYPE_CHECKING:
     from chaos.oracle import Oracle
 
 Found = Iterator[tuple[str, str]]
 AUDIT = "the books disagree"
-OF_STRUCTURE = " of structure "
+OF_STRUCTURE, OF_STRUCTURES = " of structure ", " of the structures"
 #: Of these the broker itself says less than it knows, for longer than an audit waits.
 UNEXPLAINED = frozenset({"unexplained", "assignment"})
 
@@ -59,11 +59,21 @@ class Alarms:
             return
         apart = [order for order in self._oracle.day.exchange.book.orders.values() if _apart(order)]
         for (reason,) in self._oracle.rows("SELECT reason FROM halts"):
-            is_about_legs = all(OF_STRUCTURE in subject for subject in reason.split("; "))
-            if reason.startswith(AUDIT) and not (apart and is_about_legs):
+            if reason.startswith(AUDIT) and not self._is_due(reason, apart):
                 yield "G7", f"a false alarm: {reason}"
         for order in apart:
             yield from self._untold(order)
+
+    def _is_due(self, reason: str, apart: list[Order]) -> bool:
+        """Whether all of an alarm is about legs that an order has left, or about short contracts
+        that the market has assigned before their last day."""
+        rows = self._oracle.day.exchange.book.activities
+        early = {row.symbol for row in rows if row.kind == "OPASN" and _is_early(row)}
+        subjects = reason.removeprefix(f"{AUDIT}: ").split("; ")
+        return all(
+            (apart and OF_STRUCTURE in subject) or subject.split(OF_STRUCTURES)[0] in early
+            for subject in subjects
+        )
 
     def _untold(self, order: Order) -> Found:
         """Legs that an entry has left alone are held still, and nobody was told."""
@@ -75,6 +85,11 @@ class Alarms:
             )
             if not told:
                 yield "G7", f"{symbol} of {order.client_order_id} is held alone, and nobody told"
+
+
+def _is_early(row: Activity) -> bool:
+    """Whether an assignment came before its contract's last day, which its symbol names."""
+    return f"{row.day:%y%m%d}" < row.symbol[-15:-9]
 
 
 def _apart(order: Order) -> list[str]:
