@@ -26,6 +26,8 @@ DAYS_OF_EVERY_FAULT = 300
 #: Every so many seeds one is played twice, and must have the same history.
 REPEATED = 50
 EXIT_OK, EXIT_VIOLATIONS = 0, 1
+#: Where no bar is drawn, a line every so many days says that it goes on.
+TOLD_EVERY = 500
 
 
 @dataclass(kw_only=True)
@@ -83,9 +85,8 @@ def stored_seeds() -> list[int]:
     return [int(line) for line in lines if line]
 
 
-def run(seeds: range, jobs: int, plant: str | None, console: Console) -> Tally:
-    """Play the stored seeds and then these; the tally."""
-    tally = Tally()
+def run(tally: Tally, seeds: range, jobs: int, plant: str | None, console: Console) -> None:
+    """Play the stored seeds and then these, and tally each as it comes."""
     began_s = time.monotonic()
     order = list(chain(stored_seeds(), _repeating(seeds)))
     prepare = planted.planting(plant) if plant is not None else None
@@ -94,12 +95,13 @@ def run(seeds: range, jobs: int, plant: str | None, console: Console) -> Tally:
         for verdict in verdicts(team, iter(order)):
             known = len(tally.failing)
             tally.add(verdict)
+            tally.seconds = time.monotonic() - began_s
             if len(tally.failing) > known:
                 text = f"{verdict.seed} {tally.failing[verdict.seed]}"
                 bar.console.print(text, style="red", highlight=False, markup=False)
             bar.update(task, advance=1, description=f"days, {len(tally.failing)} failing")
-    tally.seconds = time.monotonic() - began_s
-    return tally
+            if tally.days % TOLD_EVERY == 0 and not console.is_terminal:
+                console.print(f"{tally.days:,} days, {len(tally.failing)} failing")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,10 +21,14 @@ def chaos(asked: Asked, console: Console) -> int:
     """Play seeds; 0 when nothing broke and every fault fired, else 1."""
     from chaos import run
 
-    tally = run.run(range(asked.first, asked.first + asked.seeds), asked.jobs, asked.plant, console)
-    run.show(tally, console, asked.plant)
-    if asked.json:
-        sys.stdout.write(run.as_json(tally) + "\n")
+    tally = run.Tally()
+    seeds = range(asked.first, asked.first + asked.seeds)
+    try:
+        run.run(tally, seeds, asked.jobs, asked.plant, console)
+    finally:  # what was played is worth its table, also when somebody stops it
+        run.show(tally, console, asked.plant)
+        if asked.json:
+            sys.stdout.write(run.as_json(tally) + "\n")
     return run.EXIT_OK if tally.is_good else run.EXIT_VIOLATIONS
 
 

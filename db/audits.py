@@ -1,6 +1,6 @@
 """The audit's rows: what the account began with, what moved it since, what nothing explains."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields as fields_of
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -32,14 +32,34 @@ def begin(
         connection.execute(mine.values(in_beginning=True))
 
 
-def read_beginning(connection: Connection, account_id: int) -> Holdings | None:
-    """What the account held when it was first read; None before that."""
+def put_into_beginning(
+    connection: Connection,
+    account_id: int,
+    late_fills: Iterable[Fill],
+    late_activities: Iterable[Activity],
+) -> None:
+    """What these rows did was in the beginning already."""
+    for table, key in (
+        (fills, fills.c.id.in_([fill.id for fill in late_fills])),
+        (
+            activities,
+            tuple_(activities.c.activity_type, activities.c.id).in_(
+                [(row.activity_type, row.id) for row in late_activities]
+            ),
+        ),
+    ):
+        mine = update(table).where(table.c.account_id == account_id, key)
+        connection.execute(mine.values(in_beginning=True))
+
+
+def read_beginning(connection: Connection, account_id: int) -> tuple[Holdings, datetime] | None:
+    """What the account held when it was first read, and when that was; None before that."""
     rows = connection.execute(select(beginnings).where(beginnings.c.account_id == account_id)).all()
     if not rows:
         return None
     amounts = {row.symbol: row.amount for row in rows}
     cash = amounts.pop(CASH)
-    return Holdings(cash=cash, positions=amounts)
+    return Holdings(cash=cash, positions=amounts), rows[0].seen_at
 
 
 def read_movements(connection: Connection, account_id: int) -> tuple[list[Fill], list[Activity]]:

@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
+from domain.calendar import trading_day
 from domain.contracts import is_option
 from domain.orders import CENT, SHARES_PER_CONTRACT, Side
 from domain.records import Activity, Fill, Position
@@ -61,6 +63,25 @@ def expected(start: Holdings, fills: Iterable[Fill], activities: Iterable[Activi
             held[row.symbol] -= lapsed if held[row.symbol] > 0 else -lapsed
     positions = {name: qty for name, qty in held.items() if qty}
     return Holdings(cash=cash, positions=positions, cash_off_max=cash_off_max)
+
+
+def of_before(
+    wrong: Iterable[Discrepancy],
+    fills: Iterable[Fill],
+    activities: Iterable[Activity],
+    begun: datetime,
+) -> tuple[list[Fill], list[Activity]]:
+    """Rows about what is off, of a time before the beginning: a list that lagged behind positions
+    and cash did not have them yet, and what they did may be in it already.
+
+    begun  positions and cash had been read as the beginning by then
+    """
+    odd = {each.subject for each in wrong}
+    first_day = trading_day(begun)
+    return (
+        [fill for fill in fills if fill.symbol in odd and fill.filled_at < begun],
+        [row for row in activities if (row.symbol or CASH) in odd and row.day < first_day],
+    )
 
 
 def discrepancies(should: Holdings, cash: Decimal, held: Iterable[Position]) -> list[Discrepancy]:

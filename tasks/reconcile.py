@@ -1,7 +1,7 @@
 """Reconcile fills: read the broker's books back and make ours equal."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -11,18 +11,19 @@ from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection
 
 from broker.errors import BrokerError, NotFound
-from db import audits, books, cycles, halts, intents, orders, structures
+from db import audits, books, cycles, intents, orders, structures
 from db.intents import StoredIntent
 from domain import calendar
-from domain.audit import Discrepancy, discrepancies, expected
+from domain.audit import Discrepancy
 from domain.books import Books
 from domain.contracts import parse_symbol
 from domain.cycle import Cycle, CycleKind, Step
 from domain.holding import Holdings, Part, is_at_work, legs_left, unmatched
 from domain.orders import GIVEN_UP, LIVE
 from domain.reconcile import is_of, settled_structure, strange_orders, structure_update
-from domain.records import Account, Order
+from domain.records import Order
 from domain.structures import ALIVE
+from tasks.audit import Reading, audit, but_for_late_rows, raise_alarm
 from tasks.context import (
     READ_RETRIES,
     READ_RETRY_DELAYS_S,
@@ -64,13 +65,15 @@ def reconcile(cycle: Cycle, name: Step = Step.RECONCILE) -> None:
     with step(cycle, name) as this:
         this.row_count, moment = settle_unsettled(cycle, this.now)
         notes = _at_first(cycle) if _is_first(cycle, name) else []
-        wrong = _pass(cycle, this, moment)
+        wrong, reading = _pass(cycle, this, moment)
         until, passes = this.now + AGAIN_FOR, 1
         while wrong and passes < PASSES_MAX and moment < until:
             wait(PASS_S)
             moment = now()
-            wrong, passes = _pass(cycle, this, moment), passes + 1
-        this.row_count += _raise_alarm(cycle, wrong, moment)
+            (wrong, reading), passes = _pass(cycle, this, moment), passes + 1
+        if wrong:
+            wrong = but_for_late_rows(cycle, wrong, reading)
+        this.row_count += raise_alarm(cycle, wrong, moment)
         if wrong:
             notes.append(f"unexplained: {', '.join(each.subject for each in wrong)}")
         this.note = "; ".join(notes) or None
@@ -90,8 +93,8 @@ def _at_first(cycle: Cycle) -> list[str]:
     return notes
 
 
-def _pass(cycle: Cycle, this: StepNote, moment: datetime) -> list[Discrepancy]:
-    """Read everything once and write it; what does not add up."""
+def _pass(cycle: Cycle, this: StepNote, moment: datetime) -> tuple[list[Discrepancy], Reading]:
+    """Read everything once and write it; what does not add up, and what was read."""
     reading = _read(cycle, moment)
     theirs, account = reading.books, reading.account
     late: list[tuple[StoredIntent, Order]] = []
@@ -114,30 +117,15 @@ def _pass(cycle: Cycle, this: StepNote, moment: datetime) -> list[Discrepancy]:
         traded = {one.structure_id for one in sent}
         settled, apart = _settle_structures(connection, cycle, theirs, traded, moment)
         this.row_count += settled
-        odd = _audit(connection, cycle, reading, moment)
+        odd = audit(connection, cycle, reading, moment)
         told = {f"{each.subject} of the structures" for each in odd}
         wrong += odd + [each for each in apart if each.subject not in told]
     for one, order in late:
         _withdraw_late(cycle, one, order)
-    return wrong
+    return wrong, reading
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Reading:
-    """The broker's side, read in one go.
-
-    since     what its lists begin with
-    is_still  nothing has moved while it was read, nor so shortly before that lists which lag may
-              not know yet: of the first one of an account only
-    """
-
-    since: datetime
-    books: Books
-    account: Account
-    is_still: bool = True
-
-
-def _read(cycle: Cycle, moment: datetime) -> _Reading:
+def _read(cycle: Cycle, moment: datetime) -> Reading:
     """Everything since the books were last read, and some days before: rows are corrected late."""
     with transaction(cycle) as connection:
         last = cycles.last_read_at(connection, cycle.account_id)
@@ -154,7 +142,7 @@ def _read(cycle: Cycle, moment: datetime) -> _Reading:
     return reading
 
 
-def _read_books(since: datetime, unfinished: Sequence[UUID]) -> _Reading:
+def _read_books(since: datetime, unfinished: Sequence[UUID]) -> Reading:
     # Orders before fills before positions: what is read later knows all that was read before.
     orders = broker().orders(since)
     listed = {order.id for order in orders}
@@ -167,7 +155,7 @@ def _read_books(since: datetime, unfinished: Sequence[UUID]) -> _Reading:
         activities=tuple(activities),
         positions=tuple(positions),
     )
-    return _Reading(since=since, books=theirs, account=account)
+    return Reading(since=since, books=theirs, account=account)
 
 
 def _order(key: UUID) -> Order | None:
@@ -244,39 +232,3 @@ def _withdraw_late(cycle: Cycle, one: StoredIntent, order: Order) -> None:
             broker().cancel(order.id)
         except BrokerError as error:  # the next cycle withdraws whatever still works
             log.warning("not withdrawn", intent=one.intent.client_order_id, reason=str(error))
-
-
-def _audit(
-    connection: Connection, cycle: Cycle, reading: _Reading, moment: datetime
-) -> list[Discrepancy]:
-    """What the account holds and no fill and no activity since its beginning explains.
-
-    Asked in the session only: at night contracts and cash move hours before the rows that say why.
-    """
-    if cycle.kind is not CycleKind.TRADING:
-        return []
-    account_id = cycle.account_id
-    cash, held = reading.account.cash, reading.books.positions or ()
-    beginning = audits.read_beginning(connection, account_id)
-    if beginning is None:
-        if reading.is_still:  # what moved while it was read would be counted twice
-            audits.begin(connection, account_id, cash, held, moment)
-        return []
-    should = expected(beginning, *audits.read_movements(connection, account_id))
-    return discrepancies(should, cash, held)
-
-
-def _raise_alarm(cycle: Cycle, wrong: list[Discrepancy], moment: datetime) -> int:
-    """Store what does not add up, and halt on what nobody has accepted; rows written."""
-    if cycle.kind is not CycleKind.TRADING:
-        return 0
-    with transaction(cycle) as connection:
-        written = audits.save_discrepancies(connection, cycle, wrong, moment)
-        news = audits.read_unaccepted(connection, cycle.account_id)
-        if news:
-            said = "; ".join(
-                f"{x.subject} {x.found:f}, not {x.expected:f}" for x in wrong if x.subject in news
-            )
-            log.error("unexplained", what=said)
-            written += halts.set_halt(connection, cycle.account_id, f"the books disagree: {said}")
-    return written

@@ -332,6 +332,41 @@ def test_cash_that_lags_behind_a_trade_is_not_taken_for_what_the_account_began_w
     assert began["amount"] == simulator.exchange.book.cash
 
 
+def lists_that_lag(simulator):
+    """Three shares are bought a second before the first slot, and no list has the trade yet."""
+    lag = Fault(kind=FaultKind.FILLS_LAG, times=0, settings={"seconds": 60})
+    simulator.exchange.faults.arm(lag)
+    simulator.advance(TEN - timedelta(minutes=2))
+    simulator.advance(TEN - timedelta(seconds=1))
+    shares_by_hand(simulator, qty="3")
+
+
+def test_a_trade_that_is_listed_after_the_account_s_beginning_is_not_counted_twice(
+    pipeline, simulator
+):
+    lists_that_lag(simulator)
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    pipeline.run_cycle(TEN)
+    assert one(pipeline, "SELECT amount FROM beginnings WHERE symbol = 'AAPL'")["amount"] == 3
+    simulator.exchange.faults.disarm()
+    pipeline.run_cycle(HALF_PAST)
+    pipeline.run_cycle(ELEVEN)
+    assert_no_alarm(pipeline)
+    assert one(pipeline, "SELECT in_beginning FROM fills")["in_beginning"]
+
+
+def test_a_late_trade_explains_nothing_that_is_off_besides(pipeline, simulator):
+    lists_that_lag(simulator)
+    pipeline.edit("limits.toml", delta_usd_max="0.01")
+    pipeline.run_cycle(TEN)
+    simulator.exchange.faults.disarm()
+    simulator.exchange.book.cash += 1
+    pipeline.run_cycle(HALF_PAST)
+    told = pipeline.rows("SELECT subject FROM discrepancies ORDER BY subject")
+    assert [row["subject"] for row in told] == ["AAPL", "cash"]
+    assert not one(pipeline, "SELECT in_beginning FROM fills")["in_beginning"]
+
+
 def assert_changed_trade_is_booked(pipeline, simulator, kind):
     assert simulator.exchange.faults.fired[kind] == 1
     pipeline.edit("limits.toml", delta_usd_max="0.01")
