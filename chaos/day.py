@@ -284,7 +284,7 @@ class Day:
         return self.counts["last reconciles"] == 2
 
     def opened(self, cycle: Cycle) -> None:
-        current().cycle_id = cycle.id
+        current().cycle_id, current().lease_number = cycle.id, cycle.lease_number
         self.oracle.opened(current())
 
     def committed(self, wrote: list[str]) -> None:

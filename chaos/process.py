@@ -28,6 +28,7 @@ class Process:
     open_transactions: int = 0
     wrote: list[str] = field(default_factory=list)  # what the open transaction has changed
     cycle_id: int | None = None  # once it has opened one
+    lease_number: int = 0  # of that cycle
     result: str = ""
 
     def check_alive(self) -> None:

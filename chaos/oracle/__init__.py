@@ -49,7 +49,7 @@ class Oracle:
         #: Intents that had been claimed when the standing halt was committed; None without one.
         self.claimed_at_halt: frozenset[str] | None = None
         self._cancels: set[str] = set()
-        self._cycles: list[Process] = []  # in the order they opened one
+        self._cycles: list[Process] = []  # that have opened one
         self._opened_halted: dict[str, frozenset[str]] = {}
 
     def violated(self, invariant: str, text: str) -> None:
@@ -98,9 +98,15 @@ class Oracle:
         if self.claimed_at_halt is not None:
             self._opened_halted[process.name] = frozenset(self._working_openings())
 
+    def leases_forgotten(self) -> None:
+        """An older database counts its leases anew."""
+        self._cycles.clear()
+
     def is_stale(self, process: Process) -> bool:
         """Whether another process has opened a cycle after this one did."""
-        return process in self._cycles and self._cycles[-1] is not process
+        # By their numbers: a process may be held up between its commit and our notice of it.
+        newest = max((each.lease_number for each in self._cycles), default=0)
+        return process in self._cycles and process.lease_number < newest
 
     def committed(self, wrote: list[str]) -> None:
         process = current()

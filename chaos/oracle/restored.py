@@ -30,6 +30,7 @@ class Restored:
         known = self._known()
         self.forgotten |= self._oracle.arrival.posted.keys() - known
         self._looked.clear()
+        self._oracle.leases_forgotten()
         lost = (self._oracle.arrival.posted.keys() & at_broker) - known
         self._oracle.day.history.add("restored", f"the database; {len(lost)} orders forgotten")
         if not self._oracle.rows(STANDING):
