@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Found = Iterator[tuple[str, str]]
 AUDIT = "the books disagree"
+BOOKED = "JNLS"
 OF_STRUCTURE, OF_STRUCTURES = " of structure ", " of the structures"
 #: Of these the broker itself says less than it knows, for longer than an audit waits.
 UNEXPLAINED = frozenset({"unexplained", "assignment"})
@@ -65,13 +66,14 @@ class Alarms:
             yield from self._untold(order)
 
     def _is_due(self, reason: str, apart: list[Order]) -> bool:
-        """Whether all of an alarm is about legs that an order has left, or about short contracts
-        that the market has assigned before their last day."""
+        """Whether all of an alarm is about legs that an order has left, or about contracts that the
+        market has assigned before their last day, or a person has booked out."""
         rows = self._oracle.day.exchange.book.activities
-        early = {row.symbol for row in rows if row.kind == "OPASN" and _is_early(row)}
+        gone = {row.symbol for row in rows if row.kind == "OPASN" and _is_early(row)}
+        gone |= {row.symbol for row in rows if row.kind == BOOKED}
         subjects = reason.removeprefix(f"{AUDIT}: ").split("; ")
         return all(
-            (apart and OF_STRUCTURE in subject) or subject.split(OF_STRUCTURES)[0] in early
+            (apart and OF_STRUCTURE in subject) or subject.split(OF_STRUCTURES)[0] in gone
             for subject in subjects
         )
 
