@@ -26,7 +26,10 @@ GAPS = (
 #: Of these the dice give so few that 300 days might lack one: every SELDOM_EVERY-th seed has
 #: SELDOM_MORE of them, in their turn.
 SELDOM_EVERY, SELDOM_MORE = 7, 3
-SELDOM = tuple(f"F{number}" for number in (10, 11, 12, 21, 24, 25, 26, 27, 33, 34, 39, 40, 43))
+SELDOM = (
+    *(f"F{number}" for number in (10, 11, 12, 21, 24, 25, 26, 27, 28, 32, 33, 34, 39, 40, 43)),
+    *("lost_and_not_found", "read_timeout_after", "read_slow"),  # ways of numbers with many
+)
 STRATEGIES, LIMITS, UNIVERSE, EXECUTION = (
     f"{name}.toml" for name in ("strategies", "limits", "universe", "execution")
 )
@@ -70,11 +73,11 @@ def day_of(seed: int) -> Plan:
 
 
 def _seldom(chance: Random, plan: Plan, turn: int) -> Plan:
-    """The day with more faults, of the numbers whose turn it is."""
+    """The day with more faults, of the numbers and ways whose turn it is."""
     added = []
     for place in range(turn * SELDOM_MORE, (turn + 1) * SELDOM_MORE):
-        number = SELDOM[place % len(SELDOM)]
-        kinds = sorted(name for name, fault in FAULTS.items() if fault.number == number)
+        wanted = SELDOM[place % len(SELDOM)]
+        kinds = sorted(n for n, fault in FAULTS.items() if wanted in (n, fault.number))
         slot, own = chance.randrange(len(plan.slots)), chance.randrange(2**32)
         added.append(PlannedFault(kind=chance.choice(kinds), slot=slot, seed=own))
     faults = sorted([*plan.faults, *added], key=lambda fault: fault.slot)
