@@ -30,7 +30,7 @@ from cli.up import WORK_POOL, deploy
 from db.session import engine
 from simulator.times import MINUTE, SECOND, utc
 
-RUN_TIMEOUT_S, LOOK_EVERY_S = 90, 0.2
+RUN_TIMEOUT_S, LOOK_EVERY_S = 180, 0.2
 #: The broker's clock runs, so that waits of real seconds come to their end.
 SPEED = 5.0
 SAME_LEGS_AGAIN_AFTER = 25 * MINUTE  # as config/limits.toml has it, and more

@@ -219,7 +219,7 @@ class BooksLife(DatabaseMachine):
 
     def one_pass(self) -> None:
         now = self.broker.now
-        wrong = reconcile._pass(self.cycle, context.StepNote(now=now), now)
+        wrong, _ = reconcile._pass(self.cycle, context.StepNote(now=now), now)
         self.check()
         assert {each.subject: each.found - each.expected for each in wrong} == self.wrong()
 
